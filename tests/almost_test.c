@@ -1,0 +1,101 @@
+/* almost_test.c - the test runner: white box, so it includes the source itself.
+ *
+ *   cc -std=c11 -O2 tests/almost_test.c -o almost_test -lpthread
+ *   ./almost_test [--list] [--seed N] [--dir FOLDER] [NAME ...]
+ *
+ * A NAME runs the tests whose "group/name" contains it; no NAME runs all.
+ * The last line is "N passed, N failed" (checks); the exit code is 0 when none failed.
+ */
+#include "../almost.c"
+#include "test.h"
+
+/* While only the first sections are being built: -DTEST_LAST=14 leaves later tests out. */
+#ifndef TEST_LAST
+#define TEST_LAST 99
+#endif
+
+/* The one list of test files: include it here and add its table below. */
+#include "t_foundation.c"
+#if TEST_LAST >= 22
+#include "t_generate.c"
+#endif
+#if TEST_LAST >= 33
+#include "t_ppo.c"
+#endif
+#if TEST_LAST >= 34
+#include "t_pipeline.c"
+#endif
+
+#define GROUP(table) {table, COUNT(table)}
+static const struct { const test *tests; size_t n; } GROUPS[] = {
+    GROUP(TESTS_FOUNDATION),
+#if TEST_LAST >= 22
+    GROUP(TESTS_GENERATE),
+#endif
+#if TEST_LAST >= 33
+    GROUP(TESTS_PPO),
+#endif
+#if TEST_LAST >= 34
+    GROUP(TESTS_PIPELINE),
+#endif
+};
+
+/* 1 when no name was given or "group/name" contains one of them. */
+static int test_wanted(const test *t, int names, char **name) {
+    char full[256];
+    snprintf(full, sizeof full, "%s/%s", t->group, t->name);
+    for (int i = 0; i < names; i++)
+        if (strstr(full, name[i])) return 1;
+    return names == 0;
+}
+
+static void test_run(const test *t) {
+    long failed = T.failed;
+    double start = clock_seconds();
+    t->fn();
+    printf("%-4s %s/%s  %d ms\n", T.failed == failed ? "ok" : "FAIL", t->group, t->name,
+           (int)((clock_seconds() - start) * 1e3));
+    fflush(stdout);
+}
+
+int main(int argc, char **argv) {
+    int list = 0, names = 0, ran = 0;
+    T.seed = 1;
+    T.dir = "almost-test-files";
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--list")) list = 1;
+        else if (!strcmp(argv[i], "--seed") && i + 1 < argc)
+            T.seed = strtoull(argv[++i], NULL, 0);
+        else if (!strcmp(argv[i], "--dir") && i + 1 < argc)
+            T.dir = argv[++i];
+        else if (argv[i][0] == '-') {
+            fprintf(stderr,
+                    "usage: almost_test [--list] [--seed N] [--dir FOLDER] [NAME ...]\n");
+            return 2;
+        } else
+            argv[++names] = argv[i];
+    }
+    if (!list) {
+        almost a;
+        test_open(&a);
+        if (dir_make(&a, T.dir) != ALMOST_OK) {
+            fprintf(stderr, "%s\n", a.message);
+            return 1;
+        }
+        printf("seed %llu, files in %s\n", (unsigned long long)T.seed, T.dir);
+    }
+    for (size_t g = 0; g < COUNT(GROUPS); g++)
+        for (size_t i = 0; i < GROUPS[g].n; i++) {
+            const test *t = &GROUPS[g].tests[i];
+            if (!test_wanted(t, names, argv + 1)) continue;
+            ran++;
+            if (list) printf("%s/%s\n", t->group, t->name);
+            else test_run(t);
+        }
+    if (!ran) {
+        fprintf(stderr, "no test has such a name; --list shows them\n");
+        return 2;
+    }
+    if (!list) printf("%ld passed, %ld failed\n", T.passed, T.failed);
+    return T.failed != 0;
+}
