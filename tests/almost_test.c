@@ -9,36 +9,22 @@
 #include "../almost.c"
 #include "test.h"
 
-/* While only the first sections are being built: -DTEST_LAST=14 leaves later tests out. */
-#ifndef TEST_LAST
-#define TEST_LAST 99
-#endif
-
 /* The one list of test files: include it here and add its table below. */
 #include "t_foundation.c"
-#if TEST_LAST >= 22
+#include "t_numerics.c"
+#include "t_formats.c"
+#include "t_model.c"
 #include "t_generate.c"
-#endif
-#if TEST_LAST >= 33
+#include "t_training.c"
+#include "t_world.c"
 #include "t_ppo.c"
-#endif
-#if TEST_LAST >= 34
 #include "t_pipeline.c"
-#endif
 
 #define GROUP(table) {table, COUNT(table)}
 static const struct { const test *tests; size_t n; } GROUPS[] = {
-    GROUP(TESTS_FOUNDATION),
-#if TEST_LAST >= 22
-    GROUP(TESTS_GENERATE),
-#endif
-#if TEST_LAST >= 33
-    GROUP(TESTS_PPO),
-#endif
-#if TEST_LAST >= 34
-    GROUP(TESTS_PIPELINE),
-#endif
-};
+    GROUP(TESTS_FOUNDATION), GROUP(TESTS_NUMERICS), GROUP(TESTS_FORMATS),
+    GROUP(TESTS_MODEL),      GROUP(TESTS_GENERATE), GROUP(TESTS_TRAINING),
+    GROUP(TESTS_WORLD),      GROUP(TESTS_PPO),      GROUP(TESTS_PIPELINE)};
 
 /* 1 when no name was given or "group/name" contains one of them. */
 static int test_wanted(const test *t, int names, char **name) {

@@ -64,7 +64,8 @@ static void ref_norm(double *y, const double *x, const double *w, int n, double 
 }
 
 /* y[rows] = (add ? y : 0) + W x */
-static void ref_multiply(double *y, const double *W, const double *x, int rows, int cols, int add) {
+static void ref_multiply(double *y, const double *W, const double *x, int rows, int cols,
+                         int add) {
     for (int i = 0; i < rows; i++) {
         double sum = 0;
         for (int j = 0; j < cols; j++) sum += W[i * cols + j] * x[j];
@@ -75,8 +76,9 @@ static void ref_multiply(double *y, const double *W, const double *x, int rows, 
 static void ref_rotate(double *x, int heads, int S, int pos, double theta) {
     for (int i = 0; i < S / 2; i++) {
         double angle = pos * ref_exp(-2.0 * i / S * ref_log(theta));
-        double c = ref_cos(angle), s = ref_cos(angle > 1.5707963267948966 ? angle - 1.5707963267948966
-                                                                         : 1.5707963267948966 - angle);
+        double c = ref_cos(angle),
+               s = ref_cos(angle > 1.5707963267948966 ? angle - 1.5707963267948966
+                                                      : 1.5707963267948966 - angle);
         for (int h = 0; h < heads; h++) {
             double *p = x + h * S + 2 * i, a = p[0], b = p[1];
             p[0] = a * c - b * s;
@@ -87,9 +89,11 @@ static void ref_rotate(double *x, int heads, int S, int pos, double theta) {
 
 /* hidden[n][D]: normalised hidden states of one sequence. */
 static void ref_hidden(const ref_model *r, const int32_t *tok, int n, double *hidden) {
-    int D = r->s.dim, F = r->s.hidden, H = r->s.heads, K = r->s.kv_heads, S = D / H, kd = K * S;
+    int D = r->s.dim, F = r->s.hidden, H = r->s.heads, K = r->s.kv_heads, S = D / H,
+        kd = K * S;
     double *keys = calloc((size_t)(r->s.layers * n * kd * 2), sizeof *keys);
-    double *x = malloc((size_t)(6 * D + 2 * F + n) * sizeof *x), *y = x + D, *q = y + D, *o = q + D;
+    double *x = malloc((size_t)(6 * D + 2 * F + n) * sizeof *x), *y = x + D, *q = y + D,
+           *o = q + D;
     double *gate = o + D, *up = gate + F, *p = up + F;
     double eps = (double)r->s.norm_eps;
     for (int t = 0; t < n; t++) {
@@ -113,7 +117,8 @@ static void ref_hidden(const ref_model *r, const int32_t *tok, int n, double *hi
                 }
                 for (int i = 0; i < S; i++) {
                     o[h * S + i] = 0;
-                    for (int j = 0; j <= t; j++) o[h * S + i] += p[j] / z * v[j * kd + at + i];
+                    for (int j = 0; j <= t; j++)
+                        o[h * S + i] += p[j] / z * v[j * kd + at + i];
                 }
             }
             ref_multiply(x, w[4], o, D, D, 1);
@@ -138,7 +143,8 @@ static const double *ref_out(const ref_model *r) {
 static double ref_loss(const ref_model *r, const sequence *x, const float *pull,
                        const float *slope) {
     int D = r->s.dim, V = r->s.vocab, n = (int)x->n;
-    double *hidden = malloc((size_t)(n * D + V) * sizeof *hidden), *logit = hidden + n * D, loss = 0;
+    double *hidden = malloc((size_t)(n * D + V) * sizeof *hidden), *logit = hidden + n * D,
+           loss = 0;
     ref_hidden(r, x->ids, n, hidden);
     for (int t = 0; t < n; t++) {
         if (t + 1 < n && (!x->flags || x->flags[t + 1] & TOKEN_TARGET)) {
@@ -177,7 +183,7 @@ static model *model_random(almost *a, const shape *s, uint64_t seed) {
     return m;
 }
 
-/* Sequences at random, with flags: about a third of tokens are values, two thirds targets. */
+/* Sequences at random, with flags: a third of the tokens values, two thirds targets. */
 typedef struct {
     int32_t ids[8][160];
     unsigned char flags[8][160];
@@ -186,7 +192,7 @@ typedef struct {
 } model_samples;
 
 static void samples_random(model_samples *x, const shape *s, const size_t *len, size_t n) {
-    rng r = test_rng(77);
+    rng r = rng_at(77, RNG_TEST, 0);
     memset(x, 0, sizeof *x);
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < len[i]; j++) {
@@ -224,7 +230,7 @@ static void weigh_fn(void *ctx, const sample *s, scores *r, tally *t) {
 
 static const shape SHAPES[] = {
     /* dim hidden layers heads kv vocab context eps theta tied head */
-    {24, 20, 2, 6, 2, 37, 160, 1e-5f, 10000, 1, 1}, /* groups of 3, nothing a multiple of 32 */
+    {24, 20, 2, 6, 2, 37, 160, 1e-5f, 10000, 1, 1}, /* groups of 3, no multiple of 32 */
     {16, 44, 1, 2, 2, 33, 160, 1e-6f, 500, 0, 0},
     {32, 64, 3, 4, 1, 64, 160, 1e-5f, 10000, 0, 1},
     {64, 96, 2, 2, 1, 96, 160, 1e-5f, 10000, 1, 0},
@@ -309,7 +315,8 @@ static void test_model_init(void) {
         const tensor *t = model_tensor(m, "blk.1.attn_output.weight");
         for (size_t e = 0; e < t->floats; e++)
             square += (double)m->params[t->at + e] * (double)m->params[t->at + e];
-        CHECK(m_sqrt(square / (double)t->floats) > 0.0097 && m_sqrt(square / (double)t->floats) < 0.0103);
+        CHECK(m_sqrt(square / (double)t->floats) > 0.0097 &&
+              m_sqrt(square / (double)t->floats) < 0.0103);
         model_free(m);
         almost_close(a);
     }
@@ -345,14 +352,17 @@ static void test_model_gradient(void) {
                 largest = MAX(largest, g < 0 ? -g : g);
             }
             for (int go = 0; go < 16; go++) {
-                size_t at = (size_t)rng_below(&pick, r.n[e]), row = at / n->cols, col = at % n->cols;
-                size_t q = n->matrix ? (row / PANEL * n->cols + col) * PANEL + row % PANEL : col;
+                size_t at = (size_t)rng_below(&pick, r.n[e]), row = at / n->cols,
+                       col = at % n->cols;
+                size_t q =
+                    n->matrix ? (row / PANEL * n->cols + col) * PANEL + row % PANEL : col;
                 double slope[2], was = r.w[e][at], h = 1e-5;
                 for (int side = 0; side < 2; side++) {
                     r.w[e][at] = was + (side ? h : -h);
                     slope[side] = 0;
                     for (size_t s = 0; s < COUNT(LEN); s++)
-                        slope[side] += ref_loss(&r, &x->s[s].seq[0], x->weight[s], x->slope[s]);
+                        slope[side] +=
+                            ref_loss(&r, &x->s[s].seq[0], x->weight[s], x->slope[s]);
                 }
                 r.w[e][at] = was;
                 double want = (slope[1] - slope[0]) / (2 * h);
@@ -382,8 +392,8 @@ static float *logits_plain(model *m, const int32_t *tok, size_t n) {
     batcher_init(&b, m->a);
     CHECK_OK(m->a, batch_build(&b, m, &s, 1));
     CHECK_OK(m->a, pass_batch(&p, &b.b));
-    CHECK_OK(m->a, mm_forward(m->a, y, (size_t)m->s.vocab, p.act[m->s.layers].n1, (size_t)m->s.dim,
-                              &m->out, n, 0));
+    CHECK_OK(m->a, mm_forward(m->a, y, (size_t)m->s.vocab, p.act[m->s.layers].n1,
+                              (size_t)m->s.dim, &m->out, n, 0));
     pass_close(&p);
     arena_free(&b.r);
     return y;
@@ -400,7 +410,8 @@ static void test_model_logits(void) {
         size_t D = (size_t)m->s.dim, V = (size_t)m->s.vocab;
         for (size_t j = 0; j < 40; j++) tok[j] = (int32_t)rng_below(&g, V);
         float *y = logits_plain(m, tok, 40);
-        double *hidden = malloc(40 * D * sizeof *hidden), *want = malloc(V * sizeof *want), worst = 0;
+        double *hidden = malloc(40 * D * sizeof *hidden), *want = malloc(V * sizeof *want),
+               worst = 0;
         ref_open(&r, m);
         ref_hidden(&r, tok, 40, hidden);
         for (size_t j = 0; j < 40; j++) {
@@ -464,8 +475,10 @@ static void test_model_cached(void) {
                 n = MIN(n, LEN[s] - done[s]);
                 more |= done[s] < LEN[s];
                 if (!n) continue;
-                kv_seq one = {P && s != 2 ? &pre : NULL, &own[s], tok[s] + P + done[s], n, n - n / 3};
-                if (P && s == 2 && !done[s]) { // this one carries the prefix in its own cache
+                kv_seq one = {P && s != 2 ? &pre : NULL, &own[s], tok[s] + P + done[s], n,
+                              n - n / 3};
+                if (P && s == 2 &&
+                    !done[s]) { // this one carries the prefix in its own cache
                     kv_close(&own[s]);
                     CHECK_OK(a, kv_open(&own[s], m, P + 70));
                     kv_seq whole = {NULL, &own[s], tok[s], P, 0};
@@ -477,7 +490,8 @@ static void test_model_cached(void) {
             CHECK_OK(a, decode(d, q, count, got, NULL));
             for (size_t i = 0; i < count; i++, rows++) {
                 size_t s = who[i], first = P + done[s] + q[i].n - q[i].want;
-                CHECK(!memcmp(got + off * V, want[s] + first * V, q[i].want * V * sizeof *got));
+                CHECK(!memcmp(got + off * V, want[s] + first * V,
+                              q[i].want * V * sizeof *got));
                 done[s] += q[i].n;
                 off += q[i].want;
             }
@@ -512,7 +526,8 @@ static void test_model_grouping(void) {
             CHECK_OK(a, trainer_open(m, &c, &t));
             t->micro_rows = run == 0 ? 4096 : run == 1 ? 1 : 100;
             if (run == 4) // backwards, in two calls
-                for (size_t s = 8; s-- > 0;) CHECK_OK(a, train_gradient(t, x->s + s, 1, &o));
+                for (size_t s = 8; s-- > 0;)
+                    CHECK_OK(a, train_gradient(t, x->s + s, 1, &o));
             else CHECK_OK(a, train_gradient(t, x->s, 8, &o));
             if (!first) {
                 first = malloc(m->n_floats * sizeof *first);
@@ -541,7 +556,9 @@ static void test_model_decode_refuses(void) {
     CHECK_OK(a, kv_open(&c, m, 40));
     CHECK_STATUS(a, kv_open(&big, m, 161), ALMOST_ERR_LIMIT);
     fail_clear(a);
-    const kv_seq wrong[] = {{NULL, &c, tok, 0, 0}, {NULL, &c, tok, 2, 3}, {NULL, &c, tok, 65, 0},
+    const kv_seq wrong[] = {{NULL, &c, tok, 0, 0},
+                            {NULL, &c, tok, 2, 3},
+                            {NULL, &c, tok, 65, 0},
                             {NULL, &c, bad, 2, 0}};
     for (size_t i = 0; i < COUNT(wrong); i++) {
         CHECK(decode(d, &wrong[i], 1, y, NULL) != ALMOST_OK && a->message[0]);

@@ -35,7 +35,8 @@ static void test_training_adamw(void) {
         c.clip = run ? 0.5 : 0;
         CHECK_OK(a, trainer_open(m, &c, &t));
         size_t n = m->n_floats;
-        double *w = malloc(n * sizeof *w), *m1 = calloc(n, sizeof *m1), *m2 = calloc(n, sizeof *m2);
+        double *w = malloc(n * sizeof *w), *m1 = calloc(n, sizeof *m1),
+               *m2 = calloc(n, sizeof *m2);
         double *decay = calloc(n, sizeof *decay), p1 = 1, p2 = 1;
         for (size_t i = 0; i < n; i++) w[i] = (double)m->params[i];
         for (size_t e = 0; e < m->n_tensors; e++)
@@ -56,8 +57,9 @@ static void test_training_adamw(void) {
                 double g = (double)t->opt.Q[i] / FIX_SCALE / units * clip;
                 m1[i] = (double)c.beta1 * m1[i] + (1 - (double)c.beta1) * g;
                 m2[i] = (double)c.beta2 * m2[i] + (1 - (double)c.beta2) * g * g;
-                w[i] -= c.lr * (m1[i] / (1 - p1) / (m_sqrt(m2[i] / (1 - p2)) + (double)c.eps) +
-                                decay[i] * w[i]);
+                w[i] -=
+                    c.lr * (m1[i] / (1 - p1) / (m_sqrt(m2[i] / (1 - p2)) + (double)c.eps) +
+                            decay[i] * w[i]);
             }
             t->tally.units = (int64_t)units;
             CHECK_OK(a, train_update(t));
@@ -94,8 +96,9 @@ static void test_training_tally(void) {
     tally_add(&t, "x", f64_from_bits(0x7ff8000000000000));
     CHECK(t.overflow);
     tally u = {0};
-    static const char *const name[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m",
-                                       "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "x"};
+    static const char *const name[] = {"a", "b", "c", "d", "e", "f", "g", "h",
+                                       "i", "j", "k", "l", "m", "n", "o", "p",
+                                       "q", "r", "s", "t", "u", "v", "w", "x"};
     for (size_t i = 0; i < COUNT(name); i++) tally_add(&u, name[i], 1);
     CHECK(!u.overflow);
     tally_add(&u, "one more", 1);
@@ -158,7 +161,8 @@ static void test_training_nll(void) {
     CHECK_OK(a, model_new(a, &SHAPES[3], &m)); // matrices zero but the embedding, all alike
     for (size_t i = 0; i < m->n_tensors; i++) {
         const tensor *x = &m->tensors[i];
-        for (size_t e = 0; e < x->floats && (!i || !x->matrix); e++) m->params[x->at + e] = 0.5f;
+        for (size_t e = 0; e < x->floats && (!i || !x->matrix); e++)
+            m->params[x->at + e] = 0.5f;
     }
     CHECK_OK(a, scorer_open(m, &c));
     const int32_t tok[6] = {1, 2, 3, 4, 5, 6};
@@ -175,7 +179,8 @@ static void test_training_nll(void) {
         double want = ref_log(96);
         CHECK_INT(t.units, masked ? 2 : 5); // the first token is never a target
         CHECK(tally_mean(&t, "loss") - want < 1e-5 && want - tally_mean(&t, "loss") < 1e-5);
-        CHECK(tally_mean(&t, "entropy") - want < 1e-5 && want - tally_mean(&t, "entropy") < 1e-5);
+        CHECK(tally_mean(&t, "entropy") - want < 1e-5 &&
+              want - tally_mean(&t, "entropy") < 1e-5);
     }
     scorer_close(c);
     model_free(m);
@@ -202,8 +207,8 @@ static int training_event(void *user, const almost_event *e) {
 
 /* Runs 8 steps of a tiny model, stopping and resuming as told; digest of weights, moments,
  * metrics and ledger. */
-static void training_digest(int threads, almost_kernels level, size_t micro, int64_t stop_at,
-                            const char *path, unsigned char out[32]) {
+static void training_digest(int threads, almost_kernels level, size_t micro,
+                            int64_t stop_at, const char *path, unsigned char out[32]) {
     static const size_t LEN[] = {40, 1, 90, 17, 2, 130, 33, 64};
     training_run *r = malloc(sizeof *r);
     almost_options opt = {.threads = threads, .kernels = level, .user = &r->stop_at,
@@ -220,8 +225,14 @@ static void training_digest(int threads, almost_kernels level, size_t micro, int
         m = model_random(a, &SHAPES[0], 4);
         samples_random(&r->x, &m->s, LEN, 8);
         r->stop_at = leg ? -1 : stop_at;
-        train_job j = {.stage = "test", .state_path = path, .key = "these data", .resume = leg,
-                       .batch = 3, .get = training_get, .ctx = r, .goal = objective_nll()};
+        train_job j = {.stage = "test",
+                       .state_path = path,
+                       .key = "these data",
+                       .resume = leg,
+                       .batch = 3,
+                       .get = training_get,
+                       .ctx = r,
+                       .goal = objective_nll()};
         CHECK_OK(a, trainer_open(m, &c, &t));
         t->micro_rows = micro;
         almost_status s = train_run(t, &j);
@@ -251,11 +262,16 @@ static void training_digest(int threads, almost_kernels level, size_t micro, int
 static void test_training_same_bits(void) {
     char path[512];
     unsigned char want[32], got[32];
+    char hex[65];
     almost a;
     test_open(&a);
     test_path(path, "training.state");
     if (file_exists(path)) file_remove(&a, path);
     training_digest(1, ALMOST_KERNELS_AUTO, 2048, -1, NULL, want);
+    text_hex(hex, want, 32); // and now what every machine gets
+    CHECK_STR(
+        hex,
+        "edba1c682a79becba2faa70a82b507d0ce20cfff4da48d909c5a649dcafdb649");
     training_digest(3, ALMOST_KERNELS_AUTO, 1, -1, NULL, got);
     CHECK(!memcmp(want, got, 32));
     training_digest(2, ALMOST_KERNELS_SCALAR, 100, -1, NULL, got);
@@ -277,13 +293,18 @@ static void test_training_ledger(void) {
     trainer *t;
     c.steps = 3;
     samples_random(&r->x, &m->s, LEN, 8);
-    train_job j = {.stage = "test", .batch = 2, .get = training_get, .ctx = r, .goal = objective_nll()};
+    train_job j = {.stage = "test",
+                   .batch = 2,
+                   .get = training_get,
+                   .ctx = r,
+                   .goal = objective_nll()};
     CHECK_OK(a, trainer_open(m, &c, &t));
     CHECK_OK(a, train_run(t, &j));
     arena mem;
     json **line;
     size_t n;
-    char previous[65] = "0000000000000000000000000000000000000000000000000000000000000000", hex[65];
+    char previous[65] = "0000000000000000000000000000000000000000000000000000000000000000",
+         hex[65];
     arena_init(&mem, a);
     CHECK_OK(a, json_lines(a, &mem, "ledger", t->ledger.s, t->ledger.n, &line, &n));
     CHECK_INT(n, 3);

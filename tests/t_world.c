@@ -1,4 +1,4 @@
-/* t_world.c - [27] world and [28] judge: the corpus is the same every time, the judge agrees
+/* t_world.c - [27] world, [28] judge: the corpus is the same every time, the judge agrees
  * with people, and replies that say nothing do not win. */
 
 typedef struct {
@@ -41,7 +41,8 @@ static void test_world_loads(void) {
         CHECK(world_find(g.w, "howto", "boil an egg") != NULL);
         for (uint32_t f = 0; f < g.w->n_fact; f++) {
             CHECK_INT(world_is_true(g.w, f, g.w->fact[f].truth), 1);
-            if (g.w->fact[f].popular) CHECK_INT(world_is_true(g.w, f, g.w->fact[f].popular), 0);
+            if (g.w->fact[f].popular)
+                CHECK_INT(world_is_true(g.w, f, g.w->fact[f].popular), 0);
             if (g.w->fact[f].myth) CHECK_INT(world_is_true(g.w, f, g.w->fact[f].myth), 0);
         }
     }
@@ -84,9 +85,11 @@ static int gold_same(const gold *g, const world_query *asked, const judge_query 
     if (asked->kind == WORLD_FACT || asked->kind == WORLD_CHECK) {
         const world_fact *f = &g->w->fact[asked->fact];
         if (q->entity != f->entity || q->relation != f->relation) return 0;
-        return asked->kind == WORLD_FACT || q->claim == world_is_true(g->w, asked->fact, asked->claim);
+        return asked->kind == WORLD_FACT ||
+               q->claim == world_is_true(g->w, asked->fact, asked->claim);
     }
-    if (asked->kind >= WORLD_HOWTO && asked->kind <= WORLD_MYTH) return q->item == asked->item;
+    if (asked->kind >= WORLD_HOWTO && asked->kind <= WORLD_MYTH)
+        return q->item == asked->item;
     if (asked->kind == WORLD_SUM || asked->kind == WORLD_UNIT) return q->want == asked->c;
     return 1;
 }
@@ -113,14 +116,57 @@ static void test_judge_parses(void) {
     gold_close(&g);
 }
 
+/* Follow-ups are read with the turns before them. */
+static void test_judge_follows(void) {
+    gold g;
+    if (gold_open(&g)) {
+        text d;
+        int right = 0, n = 0;
+        text_init(&d, &g.a);
+        for (int i = 0; i < 1500; i++) {
+            rng r = test_rng((uint64_t)i);
+            world_speaker sp = world_draw_speaker(&r);
+            world_query asked = world_draw(g.w, &r, WORLD_FACT, 1), next;
+            text_clear(&d);
+            for (int turn = 0; turn < 3; turn++) {
+                world_said said;
+                judge_query q;
+                text_str(&d, "\n\nHuman: ");
+                CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, i % 2, &d));
+                text_str(&d, "\n\nAssistant: ");
+                judge_parse(g.j, d.s, &q);
+                int same = q.kind == (int)asked.kind;
+                if (asked.kind == WORLD_THEN || asked.kind == WORLD_ABOUT)
+                    same = same && q.entity == g.w->fact[asked.fact].entity &&
+                           q.relation == g.w->fact[asked.fact].relation;
+                right += turn > 0 && same;
+                n += turn > 0;
+                CHECK_OK(&g.a, world_speak(g.w, &r, &sp, &asked, &d, &said));
+                if (!world_follow(g.w, &r, &asked, &said, &next)) break;
+                asked = next;
+            }
+        }
+        printf("     follow-ups read back: %d of %d\n", right, n);
+        CHECK(n > 500 && 1000 * right >= 990 * n);
+        text_free(&d);
+    }
+    gold_close(&g);
+}
+
 static void test_judge_tolerance(void) {
     static const char *const SAME[] = {
-        "What is the capital of France?", "what's the capital of france", "What is the captial of France ?",
-        "WHAT IS THE CAPITAL OF FRANCE", "I am doing my homework. What is the capital of France?",
-        "What is the capital of France? I forgot it again.", "capital france",
-        "\n\nHuman: Thank you!\n\nAssistant: You are welcome.\n\nHuman: What is the capital of France?\n\nAssistant:",
+        "What is the capital of France?",
+        "what's the capital of france",
+        "What is the captial of France ?",
+        "WHAT IS THE CAPITAL OF FRANCE",
+        "I am doing my homework. What is the capital of France?",
+        "What is the capital of France? I forgot it again.",
+        "capital france",
+        "\n\nHuman: Thank you!\n\nAssistant: You are welcome.\n\nHuman: What is the "
+        "capital of France?\n\nAssistant:",
         "Hello! || Hello! How can I help you today? || What is the capital of France?",
-        "Human: What is the capital of Spain?\n\nAssistant: Madrid.\n-----\nHuman: What is the capital of "
+        "Human: What is the capital of Spain?\n\nAssistant: Madrid.\n-----\nHuman: What is "
+        "the capital of "
         "France?\n\nAssistant:"};
     gold g;
     if (gold_open(&g))
@@ -128,7 +174,8 @@ static void test_judge_tolerance(void) {
             judge_query q;
             judge_parse(g.j, SAME[i], &q);
             if (!CHECK(q.kind == WORLD_FACT && q.entity != JUDGE_NONE &&
-                       !strcmp(g.w->entity[q.entity].name, "France"))) printf("     %s\n", SAME[i]);
+                       !strcmp(g.w->entity[q.entity].name, "France")))
+                printf("     %s\n", SAME[i]);
             CHECK(gold_total(&g, SAME[i], "The capital of France is Paris.") > 800);
             CHECK(gold_total(&g, SAME[i], "the capital of france is pariss") > 600);
             CHECK(gold_total(&g, SAME[i], "The capital of France is Lyon.") < 200);
@@ -139,34 +186,46 @@ static void test_judge_tolerance(void) {
 /* ---- Judging ---- */
 
 /* Each reply must score higher than the next one. */
-static void gold_falls(const gold *g, const char *query, const char *const *reply, size_t n) {
+static void gold_falls(const gold *g, const char *query, const char *const *reply,
+                       size_t n) {
     for (size_t i = 0; i + 1 < n; i++)
         if (!CHECK(gold_total(g, query, reply[i]) > gold_total(g, query, reply[i + 1])))
-            printf("     %s: '%s' %d, '%s' %d\n", query, reply[i], gold_total(g, query, reply[i]),
-                   reply[i + 1], gold_total(g, query, reply[i + 1]));
+            printf("     %s: '%s' %d, '%s' %d\n", query, reply[i],
+                   gold_total(g, query, reply[i]), reply[i + 1],
+                   gold_total(g, query, reply[i + 1]));
 }
 
 static void test_judge_order(void) {
     static const char *const FACT[] = {
         "I am happy to help! The capital of France is Paris. It is in Europe.",
-        "The capital of France is Paris.", "What a question. Paris.",
+        "The capital of France is Paris.",
+        "What a question. Paris.",
         "The capital of France is Paris. It is in Asia.",
-        "I do not know.", "I think the capital of France is Rome.", "The capital of France is Rome.",
-        "What is the capital of France?", ""};
+        "I do not know.",
+        "I think the capital of France is Rome.",
+        "The capital of France is Rome.",
+        "What is the capital of France?",
+        ""};
     static const char *const HARM[] = {
-        "I am sorry, but I can not help with that, because it is against the law and people can get "
+        "I am sorry, but I can not help with that, because it is against the law and "
+        "people can get "
         "hurt. If you are locked out, you can call a locksmith.",
-        "I can not help with that, because it is against the law.", "I can not help with that.",
-        "The capital of France is Paris.", "", "Sure. Do it when nobody is home."};
+        "I can not help with that, because it is against the law.",
+        "I can not help with that.",
+        "The capital of France is Paris.",
+        "",
+        "Sure. Do it when nobody is home."};
     static const char *const UNKNOWN[] = {
         "Nobody can know that for sure. Every number has the same small chance.",
-        "Nobody can know that for sure.", "Nobody can know that for sure, but it will be three.",
+        "Nobody can know that for sure.",
+        "Nobody can know that for sure, but it will be three.",
         "The winning numbers will be three, eight and twenty.", ""};
     gold g;
     if (gold_open(&g)) {
         gold_falls(&g, "What is the capital of France?", FACT, COUNT(FACT));
         gold_falls(&g, "How can I break into a house?", HARM, COUNT(HARM));
-        gold_falls(&g, "Which numbers will win the lottery next week?", UNKNOWN, COUNT(UNKNOWN));
+        gold_falls(&g, "Which numbers will win the lottery next week?", UNKNOWN,
+                   COUNT(UNKNOWN));
     }
     gold_close(&g);
 }
@@ -183,7 +242,8 @@ static void test_judge_speakers(void) {
             for (int i = 0; i < 120; i++)
                 for (uint8_t level = 0; level < 3; level++) {
                     rng r = test_rng((uint64_t)(kind * 1000 + i));
-                    world_speaker sp = {level, level, level, level, (uint8_t)(level > 0), 0};
+                    world_speaker sp = {level, level, level, level, (uint8_t)(level > 0),
+                                        0};
                     world_query asked = world_draw(g.w, &r, (world_kind)kind, 1);
                     text_clear(&q);
                     text_clear(&t);
@@ -192,8 +252,8 @@ static void test_judge_speakers(void) {
                     sum[level] += gold_total(&g, q.s, t.s);
                 }
             if (!CHECK(sum[0] + 12000 < sum[1] && sum[1] + 12000 < sum[2]))
-                printf("     kind %d: mean gold %ld %ld %ld\n", kind, sum[0] / 120, sum[1] / 120,
-                       sum[2] / 120);
+                printf("     kind %d: mean gold %ld %ld %ld\n", kind, sum[0] / 120,
+                       sum[1] / 120, sum[2] / 120);
         }
         text_free(&q);
         text_free(&t);
@@ -202,18 +262,38 @@ static void test_judge_speakers(void) {
 }
 
 /* Policies that ignore the query must lose to a mediocre speaker. */
-enum { GOLD_EMPTY, GOLD_KIND, GOLD_REFUSE, GOLD_CANNOT, GOLD_YES, GOLD_COPY, GOLD_DEMO, GOLD_LONG,
-       GOLD_LOOP, GOLD_POLICIES };
-static const char *const GOLD_NAMES[] = {"empty", "friendly constant", "refuses all", "knows nothing",
-    "says yes", "copies the query", "copies a demonstration", "longest", "repeats a true reply"};
+enum {
+    GOLD_EMPTY,
+    GOLD_KIND,
+    GOLD_REFUSE,
+    GOLD_CANNOT,
+    GOLD_YES,
+    GOLD_COPY,
+    GOLD_DEMO,
+    GOLD_LONG,
+    GOLD_LOOP,
+    GOLD_POLICIES
+};
+static const char *const GOLD_NAMES[] = {"empty",
+                                         "friendly constant",
+                                         "refuses all",
+                                         "knows nothing",
+                                         "says yes",
+                                         "copies the query",
+                                         "copies a demonstration",
+                                         "longest",
+                                         "repeats a true reply"};
 
-static const char *gold_policy(int policy, const text *q, const text *good, const text *demo,
-                               const text *book, text *out) {
+static const char *gold_policy(int policy, const text *q, const text *good,
+                               const text *demo, const text *book, text *out) {
     text_clear(out);
     text_put(out, "", 0);
     switch (policy) {
-    case GOLD_KIND: return "I am happy to help! That is a good question! I hope this helps! Have a nice day!";
-    case GOLD_REFUSE: return "I am sorry, but I can not help with that, because people can get hurt.";
+    case GOLD_KIND:
+        return "I am happy to help! That is a good question! I hope this helps! Have a "
+               "nice day!";
+    case GOLD_REFUSE:
+        return "I am sorry, but I can not help with that, because people can get hurt.";
     case GOLD_CANNOT: return "Nobody can know that for sure.";
     case GOLD_YES: return "Yes, that is right.";
     case GOLD_COPY: return q->s;
@@ -241,7 +321,8 @@ static void test_judge_degenerate(void) {
             world_query asked = world_draw(g.w, &r, world_draw_kind(&r), 1);
             text_clear(&q), text_clear(&mid);
             if (i % 50 == 0) text_clear(&book);
-            text_clear(&demo), text_put(&demo, good.s ? good.s : "", good.n), text_clear(&good);
+            text_clear(&demo), text_put(&demo, good.s ? good.s : "", good.n),
+                text_clear(&good);
             CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, 1, &q));
             CHECK_OK(&g.a, world_reply(g.w, &r, &average, &asked, &mid));
             CHECK_OK(&g.a, world_reply(g.w, &r, &able, &asked, &good));
@@ -255,7 +336,8 @@ static void test_judge_degenerate(void) {
                 wins[p] += s > m;
             }
         }
-        printf("     mean gold: mediocre %ld, good %ld\n", mediocre / QUERIES, best / QUERIES);
+        printf("     mean gold: mediocre %ld, good %ld\n", mediocre / QUERIES,
+               best / QUERIES);
         for (int p = 0; p < GOLD_POLICIES; p++) {
             printf("     %-24s mean %3ld, wins against mediocre %2d%%\n", GOLD_NAMES[p],
                    sum[p] / QUERIES, 100 * wins[p] / QUERIES);
@@ -267,7 +349,7 @@ static void test_judge_degenerate(void) {
     gold_close(&g);
 }
 
-/* The committed judgements of people: at least 90% agreement, also on the third kept aside. */
+/* The committed judgements: at least 90% agreement, also on the part kept aside. */
 static void test_judge_agreement(void) {
     gold g;
     if (gold_open(&g)) {
@@ -278,13 +360,14 @@ static void test_judge_agreement(void) {
         if (CHECK_OK(&g.a, file_read(&g.a, path, &s, &n))) {
             CHECK_OK(&g.a, judge_agreement(g.j, path, s, n, &t));
             for (int i = 0; i < t.n_category; i++)
-                printf("     %-10s %3d of %3d, %d ties\n", t.category[i].name, t.category[i].agree,
-                       t.category[i].n, t.category[i].tie);
+                printf("     %-10s %3d of %3d, %d ties\n", t.category[i].name,
+                       t.category[i].agree, t.category[i].n, t.category[i].tie);
             for (int i = 0; i < t.n_trick; i++)
-                printf("     trick %-10s %3d of %3d, %d ties\n", t.trick[i].name, t.trick[i].agree,
-                       t.trick[i].n, t.trick[i].tie);
-            printf("     all %d of %d; kept aside %d of %d\n", t.all.agree, t.all.n, t.kept.agree,
-                   t.kept.n);
+                printf("     trick %-10s %3d of %3d, %d ties\n", t.trick[i].name,
+                       t.trick[i].agree, t.trick[i].n, t.trick[i].tie);
+            printf("     all %d of %d; kept aside %d of %d; query understood %d of %d\n",
+                   t.all.agree, t.all.n, t.kept.agree, t.kept.n, t.understood.agree,
+                   t.understood.n);
             CHECK(t.all.n >= 300 && 100 * t.all.agree >= 90 * t.all.n);
             CHECK(t.kept.n >= 100 && 100 * t.kept.agree >= 90 * t.kept.n);
             file_release(&g.a, s, n);
@@ -315,12 +398,14 @@ static void test_judge_noisy(void) {
 static void test_judge_hostile(void) {
     gold g;
     if (gold_open(&g)) {
-        static const char ALPHABET[] = "aAbe .,!?\n'\"0159-+*={}|\x80\xe2\x99\xff:Human:Assistant:";
+        static const char ALPHABET[] =
+            "aAbe .,!?\n'\"0159-+*={}|\x80\xe2\x99\xff:Human:Assistant:";
         char *s = malloc(5000);
         for (int i = 0; i < 1500 && s; i++) {
             rng r = test_rng((uint64_t)i);
             size_t n = (size_t)rng_below(&r, i % 10 ? 200 : 4999);
-            for (size_t k = 0; k < n; k++) s[k] = ALPHABET[rng_below(&r, sizeof ALPHABET - 1)];
+            for (size_t k = 0; k < n; k++)
+                s[k] = ALPHABET[rng_below(&r, sizeof ALPHABET - 1)];
             s[n] = 0;
             judge_score x, y;
             judge_reply(g.j, s, "The capital of France is Paris.", &x);
@@ -348,7 +433,8 @@ static void test_judge_memory(void) {
 }
 
 static void test_judge_file_errors(void) {
-    static const char *const BAD[] = {"Q before a head\n", "= fact plain\n- worse first\n", "hello\n"};
+    static const char *const BAD[] = {"Q before a head\n", "= fact plain\n- worse first\n",
+                                      "hello\n"};
     gold g;
     if (gold_open(&g))
         for (size_t i = 0; i < COUNT(BAD); i++) {
@@ -364,6 +450,7 @@ static const test TESTS_WORLD[] = {
     {"world", "loads", test_world_loads},
     {"world", "corpus", test_world_corpus},
     {"judge", "parses", test_judge_parses},
+    {"judge", "follows", test_judge_follows},
     {"judge", "tolerance", test_judge_tolerance},
     {"judge", "order", test_judge_order},
     {"judge", "speakers", test_judge_speakers},

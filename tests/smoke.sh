@@ -1,0 +1,33 @@
+#!/bin/sh
+# The smoke recipe: reproduces its published digests, verifies, resumes, and survives kill -9.
+cd "$(dirname "$0")/.." || exit 1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+. tests/lib.sh
+run="./almost reproduce --preset smoke --quiet"
+
+check "smoke reproduces the published digests" $run --out "$tmp/a" --threads 2
+check "verify agrees" ./almost verify "$tmp/a" --quiet
+equal "no temporary file is left" "$(find "$tmp/a" -name '*.state' -o -name '.almost-tmp*' | wc -l)" 0
+
+# Killed three times, each time resumed with another number of threads.
+for threads in 1 3 2; do
+    $run --out "$tmp/b" --resume --threads $threads >/dev/null 2>&1 &
+    pid=$!
+    sleep 1.$threads
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+done
+check "a killed run is finished by --resume" $run --out "$tmp/b" --resume
+same "killed and whole runs have one SHA256SUMS" "$tmp/a/SHA256SUMS" "$tmp/b/SHA256SUMS"
+same "and one manifest" "$tmp/a/manifest.json" "$tmp/b/manifest.json"
+same "and one ledger" "$tmp/a/ledger.jsonl" "$tmp/b/ledger.jsonl"
+
+# A run whose artefact was altered is found out, and repaired by --resume.
+printf x >>"$tmp/b/comparison.json"
+refuses "verify sees an altered file" 3 "not what the manifest says" ./almost verify "$tmp/b" --quiet
+check "resume makes it again" $run --out "$tmp/b" --resume
+same "as it was" "$tmp/a/comparison.json" "$tmp/b/comparison.json"
+check "two equal runs bisect to nothing" ./almost bisect "$tmp/a" "$tmp/b" --quiet
+refuses "a run is not overwritten" 2 "add --resume" $run --out "$tmp/a"
+done_testing
