@@ -70,13 +70,14 @@
  *   [37] RESULTS
  *   [38] RECIPES
  *   [39] KNOWN ANSWERS
- *   [38] LIMITS OF THE MACHINE
- *   [40] TOOLS
- *   [41] PUBLIC API
- *   [42] PROGRAM
+ *   [40] LIMITS
+ *   [41] BENCH
+ *   [42] TOOLS
+ *   [43] PUBLIC API
+ *   [44] PROGRAM
  *
  * Reading paths. Teacher: 15, 16, 18-20, 25, 27, 29-34. Auditor: the contract above,
- * 01-14, 37-39. Embedder: almost.h, 41.
+ * 01-14, 38-39. Embedder: almost.h, 43.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -90,6 +91,12 @@
  * After this section arithmetic means what it says: no fusing, no
  * reordering, no excess precision.
  * ==================================================================== */
+
+/* Before the pragma below, which would hide the flags. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
+    defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "almost: -ffast-math and its parts change results; build without them"
+#endif
 
 /* GCC: hold the line even under -ffp-contract=fast; must precede <immintrin.h>. */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -126,12 +133,8 @@
 /* @@ ALMOST_NO_SIMD: scalar kernels only. */
 /* @@ ALMOST_MAIN: add the program at the end of the file. */
 
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
-    defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "almost: -ffast-math and its parts change results; build without them"
-#endif
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
-#error "almost: excess precision (x87?) changes results; on 32-bit x86 add -msse2 -mfpmath=sse, on s390x -fexcess-precision=fast"
+#error "almost: excess precision changes results; x86: -mfpmath=sse, s390x: -fexcess-precision=fast"
 #endif
 _Static_assert(CHAR_BIT == 8, "bytes of eight bits");
 _Static_assert(FLT_RADIX == 2 && FLT_MANT_DIG == 24 && DBL_MANT_DIG == 53, "IEEE-754 formats");
@@ -294,13 +297,14 @@ static const char *const STATUS_NAMES[] = {
     "ok", "bad argument", "out of memory", "input/output", "bad format", "limit",
     "numeric range", "floating-point environment", "did not reproduce", "stopped"};
 
-/* Tells options.event; passes a wish to stop up as ALMOST_ERR_STOPPED. */
+/* Tells options.event; passes a wish to stop up as ALMOST_ERR_STOPPED. stage NULL: part of
+ * something larger that tells its own progress. */
 static almost_status progress(almost *a, const char *stage, int64_t done, int64_t total,
                               const char *note) {
     almost_event e = {stage, done, total, note};
-    if (a->options.event && a->options.event(a->options.user, &e))
-        return fail(a, ALMOST_ERR_STOPPED, "%s: stopped on request; run again with --resume",
-                    stage);
+    if (stage && a->options.event && a->options.event(a->options.user, &e))
+        return fail(a, ALMOST_ERR_STOPPED, "%s: stopped on request; the same command goes on "
+                    "from here (reproduce with --resume)", stage);
     return ALMOST_OK;
 }
 
@@ -318,12 +322,14 @@ static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
     size_t now = a->bytes - had + want;
     void *q = NULL;
     if (want > had) {
-        int refused = a->fail_at == 0 || (a->options.max_bytes && now > a->options.max_bytes);
+        int refused = a->fail_at == 0 ||
+                      (a->options.max_bytes && now > a->options.max_bytes);
         if (a->fail_at > 0) a->fail_at--;
         if (refused) {
-            fail(a, ALMOST_ERR_MEMORY, "out of memory: %zu bytes wanted, %zu in use, limit %zu; "
-                 "raise the limit or use a smaller model or batch", want, a->bytes,
-                 a->options.max_bytes);
+            fail(a, ALMOST_ERR_MEMORY,
+                 "out of memory: %zu bytes wanted, %zu in use, limit %zu; "
+                 "raise the limit or use a smaller model or batch",
+                 want, a->bytes, a->options.max_bytes);
             return NULL;
         }
     }
@@ -331,8 +337,10 @@ static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
     else if (want) q = realloc(p, want);
     else free(p);
     if (want && !q) {
-        fail(a, ALMOST_ERR_MEMORY, "out of memory: the system refused %zu bytes with %zu in use; "
-             "use a smaller model or batch, or a larger machine", want, a->bytes);
+        fail(a, ALMOST_ERR_MEMORY,
+             "out of memory: the system refused %zu bytes with %zu in use; "
+             "use a smaller model or batch, or a larger machine",
+             want, a->bytes);
         return NULL;
     }
     a->bytes = now;
@@ -361,13 +369,17 @@ static void arena_init(arena *r, almost *a) { r->a = a; r->top = NULL; }
  * NULL with the failure recorded when memory is out or the size does not fit. */
 static void *arena_take(arena *r, size_t count, size_t size) {
     size_t n, room;
-    if (!size_mul(count, size, &n) || !size_add(n, sizeof(arena_block) + 2 * ARENA_ALIGN, &room)) {
-        fail(r->a, ALMOST_ERR_LIMIT, "%zu items of %zu bytes do not fit in memory", count, size);
+    if (!size_mul(count, size, &n) ||
+        !size_add(n, sizeof(arena_block) + 2 * ARENA_ALIGN, &room)) {
+        fail(r->a, ALMOST_ERR_LIMIT, "%zu items of %zu bytes do not fit in memory", count,
+             size);
         return NULL;
     }
     arena_block *b = r->top;
     size_t at = 0;
-    if (b) at = ((uintptr_t)b + b->used + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN - (uintptr_t)b;
+    if (b)
+        at = ((uintptr_t)b + b->used + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN -
+             (uintptr_t)b;
     if (!b || at > b->size || b->size - at < n) {
         size_t want = MAX(room, (size_t)ARENA_BLOCK);
         arena_block *fresh = mem_resize(r->a, NULL, 0, want);
@@ -375,7 +387,8 @@ static void *arena_take(arena *r, size_t count, size_t size) {
         fresh->older = b;
         fresh->size = want;
         r->top = b = fresh;
-        at = ((uintptr_t)b + sizeof *b + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN - (uintptr_t)b;
+        at = ((uintptr_t)b + sizeof *b + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN -
+             (uintptr_t)b;
     }
     b->used = at + n;
     return memset((char *)b + at, 0, n);
@@ -1206,7 +1219,9 @@ static uint64_t rng_below(rng *r, uint64_t n) {
 static int rng_per_mille(rng *r, int p) { return (int64_t)rng_below(r, 1000) < p; }
 
 /* A multiple of 2^-53 in [0, 1), each equally likely; one draw. */
-static double rng_unit(rng *r) { return (double)(int64_t)(rng_u64(r) >> 11) * 0x1p-53; }
+static ALMOST_MAYBE_UNUSED double rng_unit(rng *r) {
+    return (double)(int64_t)(rng_u64(r) >> 11) * 0x1p-53;
+}
 
 /* Fisher-Yates: for i = n-1 down to 1 swap perm[i] with perm[below(i+1)]. */
 static void rng_shuffle(rng *r, uint32_t *perm, size_t n) {
@@ -1441,6 +1456,7 @@ static int os_cpus(void) {
 /* ---- Files ---------------------------------------------------------- */
 
 #define IO_PIECE ((size_t)1 << 30) /* some systems refuse more in one call */
+#define IO_STREAM ((size_t)1 << 28) /* most that is read from what has no size */
 
 /* Gives back what file_read gave. */
 static void file_release(almost *a, char *bytes, size_t n) {
@@ -1478,8 +1494,17 @@ static almost_status file_read(almost *a, const char *path, char **bytes, size_t
         char *q = want > cap ? mem_resize(a, p, cap, want) : NULL;
         int64_t got = q ? file_fill(f, q + cap, want - cap) : -1;
         if (q) p = q, cap = want;
+        if (got >= 0 && cap > IO_STREAM && !size) { // a pipe or device without end
+            got = -1;
+            fail(a, ALMOST_ERR_LIMIT,
+                 "cannot read %s: it gives more than %zu MiB and has no size; "
+                 "save it as a file first",
+                 path, IO_STREAM >> 20);
+        }
         if (got < 0) {
-            almost_status s = q ? io_fail(a, "read", path, errno) : ALMOST_ERR_MEMORY;
+            almost_status s = a->status ? a->status
+                              : q       ? io_fail(a, "read", path, errno)
+                                        : ALMOST_ERR_MEMORY;
             os_close(f);
             if (p) mem_resize(a, p, cap, 0);
             return s;
@@ -2512,7 +2537,7 @@ static const json *json_get(const json *o, const char *key) {
 }
 
 /* Item i of an array, NULL if there is none; to visit all, follow child and next. */
-static const json *json_at(const json *array, size_t i) {
+static ALMOST_MAYBE_UNUSED const json *json_at(const json *array, size_t i) {
     if (!json_is(array, JSON_ARRAY)) return NULL;
     const json *v = array->child;
     while (v && i--) v = v->next;
@@ -2577,30 +2602,36 @@ static void json_write(text *t, const json *v) {
  * Method: evaluate in binary64 with only + - * / (never fused), error below
  * 2 ulp, and round once. A double result that close can only be misrounded
  * next to a binary32 midpoint; `make prove` visits every binary32 input and
- * settles those few with 113-bit arithmetic. The exceptions it found are
- * spelled out below.
+ * settles those few with 113-bit arithmetic. The one exception it found is
+ * spelled out in log1p.
  * ==================================================================== */
 
 #define F64_ROUNDER 6755399441055744.0 /* 1.5*2^52: adding it rounds to integer, RNE */
 
 /* ---- fma32: round(a*b + c), rounded once. ---- */
 
-/* Without the instruction: the product of two binary32 is exact in binary64, so only
- * the sum p+c rounds. Rounding that sum to odd (an inexact, even s moves one ulp
- * towards its error) keeps the information the final rounding to binary32 needs,
- * subnormal results included. The widespread test for exact halfway cases alone
- * misrounds there: a = (1+2^-23)*2^-75, b = (1-2^-23)*2^-75, c = 2^-127+2^-149. */
+/* a+b rounded to odd: an inexact, even sum moves one ulp towards its error. That keeps
+ * what a later rounding to binary32 needs to know; the error is exact by two-sum. */
+static double f64_add_odd(double a, double b) {
+    double s = f64_keep(a + b), t = f64_keep(s - a);
+    double e = f64_keep(a - f64_keep(s - t)) + f64_keep(b - t);
+    uint64_t u = f64_bits(s);
+    if (s - s != 0 || e == 0 || u & 1) return s;
+    u += (s > 0) == (e > 0) ? (uint64_t)1 : (uint64_t)-1;
+    return f64_from_bits(u);
+}
+
+/* Without the instruction: the product of two binary32 is exact in binary64, so only the
+ * sum p+c rounds, and rounding it to odd makes the final rounding right, subnormal results
+ * included. The widespread test for exact halfway cases alone misrounds there:
+ * a = (1+2^-23)*2^-75, b = (1-2^-23)*2^-75, c = 2^-127+2^-149. */
 static float fma32_by_odd(float a, float b, float c) {
     double p = f64_keep((double)a * (double)b);
     double s = f64_keep(p + (double)c);
-    uint64_t u = f64_bits(s);
-    uint64_t exponent = u >> 52 & 0x7FF;
+    uint64_t u = f64_bits(s), exponent = u >> 52 & 0x7FF;
     int halfway = (u & 0x1FFFFFFF) == 0x10000000;
-    if ((!halfway && exponent >= 1023 - 126) || exponent == 0x7FF) return (float)s;
-    double t = f64_keep(s - p); // two-sum: e = (p + c) - s exactly
-    double e = f64_keep(p - f64_keep(s - t)) + f64_keep((double)c - t);
-    if (e != 0 && !(u & 1)) u += ((s > 0) == (e > 0)) ? (uint64_t)1 : (uint64_t)-1;
-    return (float)f64_from_bits(u);
+    if (!halfway && exponent >= 1023 - 126) return (float)s;
+    return (float)f64_add_odd(p, (double)c);
 }
 
 /* round(a*b + c). Hardware only where the compiler vouches for it; libc's fmaf never. */
@@ -2618,7 +2649,8 @@ static inline float fma32(float a, float b, float c) {
  * x = f*2^(2h) with f an integer of 105 or 106 bits: the root of f has 53 bits, and
  * "remainder > root" is the exact rounding test (a tie cannot happen). */
 static double sqrt_by_bits(double x) {
-    if (!(x > 0) || x - x != 0) return x == 0 || x > 0 ? x : f64_from_bits(0x7FF8000000000000u);
+    if (!(x > 0) || x - x != 0)
+        return x == 0 || x > 0 ? x : f64_from_bits(0x7FF8000000000000u);
     uint64_t u = f64_bits(x), f = u & 0xFFFFFFFFFFFFFu, root = 0, rest = 0;
     int e = (int)(u >> 52);
     if (e) f |= (uint64_t)1 << 52;
@@ -2690,9 +2722,10 @@ static inline float m_exp(float x) {
 
 /* ---- log, log1p ---- */
 
-/* ln y for y > 0 normal, under 1 ulp: y = 2^n*m, m in [sqrt(1/2), sqrt(2)), f = m-1
- * (exact), s = f/(2+f): ln m = 2 atanh s = f - (f^2/2 - s*(f^2/2 + R)), where
- * R = 2/3 s^2 + 2/5 s^4 + ... + 2/23 s^22. */
+/* ln y for y > 0 normal: y = 2^n*m, m in [sqrt(1/2), sqrt(2)), f = m-1 (exact), s =
+ * f/(2+f): ln m = 2 atanh s = f - (f^2/2 - s*(f^2/2 + R)), R = 2/3 s^2 + 2/5 s^4 + ... +
+ * 2/23 s^22. n*LN2_HI is exact and joins last, rounded to odd: what is left is an error
+ * under 1 ulp of ln m. With n = 0 it is f that joins last. */
 static double log_f64(double y) {
     uint64_t u = f64_bits(y) - 0x3FE6A09E667F3BCDu; // bits of sqrt(1/2)
     int64_t n = (int64_t)(u >> 52) - (u >> 63 ? 4096 : 0);
@@ -2702,14 +2735,16 @@ static double log_f64(double y) {
     R *= z;
     double half = f64_keep(0.5 * f * f), k = (double)n;
     double low = f64_keep(s * (half + R)) + f64_keep(k * LN2_LO);
-    return f64_keep(k * LN2_HI) - ((half - low) - f);
+    if (n == 0) return f64_add_odd(f, low - half);
+    return f64_add_odd(f64_keep(k * LN2_HI), f - (half - low));
 }
 
 /* ln x, nearest binary32. Domain x > 0; ln 0 = -inf, a negative x gives NaN. */
 static float m_log(float x) {
     if (!(x > 0)) return x == 0 ? f32_from_bits(0xFF800000u) : f32_from_bits(0x7FC00000u);
     if (x - x != 0) return x;
-    if (x == 0x1.2f1fd6p+3f) return 0x1.1fcbcep+1f; // the one whose double lands on a midpoint
+    if (x == 0x1.2f1fd6p+3f)
+        return 0x1.1fcbcep+1f; // the one whose double lands on a midpoint
     return (float)log_f64((double)x);
 }
 
@@ -2718,6 +2753,7 @@ static float m_log(float x) {
 static float m_log1p(float x) {
     if (!(x > -1)) return x == -1 ? f32_from_bits(0xFF800000u) : f32_from_bits(0x7FC00000u);
     if (x - x != 0 || (x < 0x1p-28f && x > -0x1p-28f)) return x;
+    if (x == 0x1.fb035ap-2f) return 0x1.9bddc2p-2f; // the one input found by the proof
     return (float)log_f64(1.0 + (double)x);
 }
 
@@ -2737,7 +2773,8 @@ static const double COS_POLY[8] = {/* (cos r - 1 + r^2/2)/r^4 */
 
 /* x = n*pi/2 + (hi + lo), |hi| <= pi/4; returns sin (shift 0) or cos (shift 1) of x in
  * binary64, under 1 ulp. sin(hi+lo) = hi + (hi^3 S + lo (1 - hi^2/2)), and
- * cos(hi+lo) = 1 - hi^2/2 + (hi^4 C - hi lo) with the rounding of 1 - hi^2/2 repaired. */
+ * cos(hi+lo) = 1 - hi^2/2 + (hi^4 C - hi lo) with the rounding of 1 - hi^2/2 repaired;
+ * the last sum of each is rounded to odd. */
 static double trig_f64(double x, uint64_t shift) {
     double t = f64_keep(f64_keep(x * 0x1.45f306dc9c883p-1) + F64_ROUNDER);
     double n = f64_keep(t - F64_ROUNDER);
@@ -2753,9 +2790,9 @@ static double trig_f64(double x, uint64_t shift) {
     if (quadrant & 1) {
         double w = f64_keep(1.0 - half);
         double tail = f64_keep(f64_keep(z * z) * p) - f64_keep(hi * lo);
-        y = w + (f64_keep(f64_keep(1.0 - w) - half) + tail);
+        y = f64_add_odd(w, f64_keep(f64_keep(1.0 - w) - half) + tail);
     } else {
-        y = hi + (f64_keep(f64_keep(hi * z) * p) + f64_keep(lo * (1.0 - half)));
+        y = f64_add_odd(hi, f64_keep(f64_keep(hi * z) * p) + f64_keep(lo * (1.0 - half)));
     }
     return quadrant & 2 ? -y : y;
 }
@@ -2835,6 +2872,8 @@ static float m_rope_freq(float theta, int i, int d) {
  * After this section no code writes an intrinsic.
  * ==================================================================== */
 
+#undef max /* a macro of Windows headers */
+
 #define CHAIN_MR 14           /* rows one chain call takes at most    */
 #define PANEL 32              /* columns of a panel, and of one call  */
 #define FIX_SCALE 4294967296.0 /* 2^32: the unit of FIX is 2^-32      */
@@ -2876,8 +2915,8 @@ struct kernels {
     void (*rms_back)(float *dx, float *dw, const float *dy, const float *x, const float *w,
                      float inv, size_t n);
     void (*swiglu)(float *h, const float *g, const float *u, size_t n);
-    void (*swiglu_back)(float *dg, float *du, const float *dh, const float *g, const float *u,
-                        size_t n);
+    void (*swiglu_back)(float *dg, float *du, const float *dh, const float *g,
+                        const float *u, size_t n);
     void (*rope)(float *x, const float *cs, size_t pairs, int back);
     void (*adamw)(float *w, float *m, float *v, const int64_t *q, size_t n,
                   const adamw_step *s);
@@ -2897,7 +2936,8 @@ static void chain_scalar(size_t m, size_t n, size_t k, const float *A, size_t am
         float c[PANEL];
         for (size_t j = 0; j < n; j++) c[j] = acc ? C[i * ldc + j] : 0.0f;
         for (size_t t = 0; t < k; t++)
-            for (size_t j = 0; j < n; j++) c[j] = fma32(A[i * am + t * ak], B[t * ldb + j], c[j]);
+            for (size_t j = 0; j < n; j++)
+                c[j] = fma32(A[i * am + t * ak], B[t * ldb + j], c[j]);
         for (size_t j = 0; j < n; j++) C[i * ldc + j] = c[j] + 0.0f;
     }
 }
@@ -2943,7 +2983,9 @@ static double lane8_dot_scalar(const float *x, const float *y, size_t n) {
     return lane8_fold(lane);
 }
 
-static double lane8_sumsq_scalar(const float *x, size_t n) { return lane8_dot_scalar(x, x, n); }
+static double lane8_sumsq_scalar(const float *x, size_t n) {
+    return lane8_dot_scalar(x, x, n);
+}
 
 /* The greatest of n >= 1 finite values; a zero comes out as +0. n = 0 gives +0. */
 static float max_scalar(const float *x, size_t n) {
@@ -3057,17 +3099,22 @@ static void adamw_scalar(float *w, float *m, float *v, const int64_t *q, size_t 
 }
 
 /* dst[c*ldd + r] = src[r*lds + c] for r < rows, c < cols; touches nothing else. */
-static void transpose_scalar(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
-                             size_t cols) {
+static void transpose_scalar(float *dst, size_t ldd, const float *src, size_t lds,
+                             size_t rows, size_t cols) {
     for (size_t c = 0; c < cols; c++)
         for (size_t r = 0; r < rows; r++) dst[c * ldd + r] = src[r * lds + c];
 }
 
-static const kernels KERNELS_SCALAR = {
-    "scalar", ALMOST_KERNELS_SCALAR, CHAIN_MR, chain_scalar, fix_add_scalar, fix_sumsq_scalar,
-    lane8_sum_scalar, lane8_sumsq_scalar, lane8_dot_scalar, max_scalar, add_scalar,
-    scale_scalar, exp_shift_scalar, rms_scalar, rms_back_scalar, swiglu_scalar,
-    swiglu_back_scalar, rope_scalar, adamw_scalar, transpose_scalar};
+static const kernels KERNELS_SCALAR = {"scalar",           ALMOST_KERNELS_SCALAR,
+                                       CHAIN_MR,           chain_scalar,
+                                       fix_add_scalar,     fix_sumsq_scalar,
+                                       lane8_sum_scalar,   lane8_sumsq_scalar,
+                                       lane8_dot_scalar,   max_scalar,
+                                       add_scalar,         scale_scalar,
+                                       exp_shift_scalar,   rms_scalar,
+                                       rms_back_scalar,    swiglu_scalar,
+                                       swiglu_back_scalar, rope_scalar,
+                                       adamw_scalar,       transpose_scalar};
 
 /* ---- 128-bit vectors: SSE2 (part of x86-64) and NEON (part of AArch64) ----
  * One text for both over a few named operations. f4: four binary32, d2: two binary64,
@@ -3148,7 +3195,8 @@ static void chain_v128(size_t m, size_t n, size_t k, const float *A, size_t am, 
             float *to = C + i * ldc + j;
             d2 c[4];
             for (size_t l = 0; l < 4; l++)
-                c[l] = acc ? _mm_set_pd((double)to[2 * l + 1], (double)to[2 * l]) : d2_all(0);
+                c[l] =
+                    acc ? _mm_set_pd((double)to[2 * l + 1], (double)to[2 * l]) : d2_all(0);
             for (size_t t = 0; t < k; t++) {
                 d2 a = d2_all((double)A[i * am + t * ak]);
                 f4 b0 = f4_load(B + t * ldb + j), b1 = f4_load(B + t * ldb + j + 4);
@@ -3160,7 +3208,8 @@ static void chain_v128(size_t m, size_t n, size_t k, const float *A, size_t am, 
             f4_store(to, f4_add(f4_join(c[0], c[1]), f4_all(0)));
             f4_store(to + 4, f4_add(f4_join(c[2], c[3]), f4_all(0)));
         }
-    if (wide < n) chain_scalar(m, n - wide, k, A, am, ak, B + wide, ldb, C + wide, ldc, acc);
+    if (wide < n)
+        chain_scalar(m, n - wide, k, A, am, ak, B + wide, ldb, C + wide, ldc, acc);
 }
 #else
 typedef float32x4_t f4;
@@ -3197,7 +3246,8 @@ V128 d2 d2_power(d2 t) { // 2^n from n + F64_ROUNDER
     return vreinterpretq_f64_u64(vshlq_n_u64(u, 52));
 }
 V128 void i2_add(int64_t *q, d2 t) { // q += n from n + F64_ROUNDER
-    int64x2_t n = vsubq_s64(vreinterpretq_s64_f64(t), vreinterpretq_s64_f64(d2_all(F64_ROUNDER)));
+    int64x2_t n =
+        vsubq_s64(vreinterpretq_s64_f64(t), vreinterpretq_s64_f64(d2_all(F64_ROUNDER)));
     vst1q_s64(q, vaddq_s64(vld1q_s64(q), n));
 }
 V128 d2 d2_from_i64(const int64_t *q) { return vcvtq_f64_s64(vld1q_s64(q)); }
@@ -3207,8 +3257,9 @@ V128 f4 f4_tiny(f4 x) { // all ones where |x| < 2^-126, by integers
 }
 
 /* m <= 6 rows, 4*v <= 16 columns. */
-V128 void chain_rows_neon(const size_t m, const size_t v, size_t k, const float *A, size_t am,
-                          size_t ak, const float *B, size_t ldb, float *C, size_t ldc, int acc) {
+V128 void chain_rows_neon(const size_t m, const size_t v, size_t k, const float *A,
+                          size_t am, size_t ak, const float *B, size_t ldb, float *C,
+                          size_t ldc, int acc) {
     f4 c[6][4];
     ALMOST_UNROLL for (size_t i = 0; i < m; i++)
         ALMOST_UNROLL for (size_t j = 0; j < v; j++)
@@ -3226,16 +3277,19 @@ V128 void chain_rows_neon(const size_t m, const size_t v, size_t k, const float 
         ALMOST_UNROLL for (size_t j = 0; j < v; j++)
             f4_store(C + i * ldc + 4 * j, f4_add(c[i][j], f4_all(0))); // c + 0.0f
 }
-#define CHAINV_CASE(m, v) case m: chain_rows_neon(m, v, k, A, am, ak, B, ldb, C, ldc, acc); break;
+#define CHAINV_CASE(m, v)                                                                  \
+    case m:                                                                                \
+        chain_rows_neon(m, v, k, A, am, ak, B, ldb, C, ldc, acc);                          \
+        break;
 #define CHAINV_CASES(v)                                                                   \
     CHAINV_CASE(1, v) CHAINV_CASE(2, v) CHAINV_CASE(3, v) CHAINV_CASE(4, v)               \
     CHAINV_CASE(5, v) CHAINV_CASE(6, v)
-static void chain16_neon(size_t m, size_t k, const float *A, size_t am, size_t ak, const float *B,
-                         size_t ldb, float *C, size_t ldc, int acc) {
+static void chain16_neon(size_t m, size_t k, const float *A, size_t am, size_t ak,
+                         const float *B, size_t ldb, float *C, size_t ldc, int acc) {
     switch (m) { CHAINV_CASES(4) }
 }
-static void chain4_neon(size_t m, size_t k, const float *A, size_t am, size_t ak, const float *B,
-                        size_t ldb, float *C, size_t ldc, int acc) {
+static void chain4_neon(size_t m, size_t k, const float *A, size_t am, size_t ak,
+                        const float *B, size_t ldb, float *C, size_t ldc, int acc) {
     switch (m) { CHAINV_CASES(1) }
 }
 static void chain_v128(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
@@ -3294,7 +3348,8 @@ static double fix_sumsq_v128(const int64_t *q, size_t n, double unfix) {
     d8_zero(&s);
     for (; i + 8 <= n; i += 8) {
         f4 a = f4_join(d2_mul(d2_from_i64(q + i), u), d2_mul(d2_from_i64(q + i + 2), u));
-        f4 b = f4_join(d2_mul(d2_from_i64(q + i + 4), u), d2_mul(d2_from_i64(q + i + 6), u));
+        f4 b =
+            f4_join(d2_mul(d2_from_i64(q + i + 4), u), d2_mul(d2_from_i64(q + i + 6), u));
         d8_add_mul(&s, a, b, a, b);
     }
     d8_store(lane, &s);
@@ -3322,14 +3377,17 @@ static double lane8_dot_v128(const float *x, const float *y, size_t n) {
     d8 s;
     d8_zero(&s);
     for (; i + 8 <= n; i += 8)
-        d8_add_mul(&s, f4_load(x + i), f4_load(x + i + 4), f4_load(y + i), f4_load(y + i + 4));
+        d8_add_mul(&s, f4_load(x + i), f4_load(x + i + 4), f4_load(y + i),
+                   f4_load(y + i + 4));
     d8_store(lane, &s);
     for (; i < n; i++) lane[i & 7] += f64_keep((double)x[i] * (double)y[i]);
     return lane8_fold(lane);
 }
 static double lane8_sumsq_v128(const float *x, size_t n) { return lane8_dot_v128(x, x, n); }
 
-V128 f4 f4_pick(f4 mask, f4 yes, f4 no) { return f4_xor(f4_and(mask, yes), f4_drop(mask, no)); }
+V128 f4 f4_pick(f4 mask, f4 yes, f4 no) {
+    return f4_xor(f4_and(mask, yes), f4_drop(mask, no));
+}
 
 static float max_v128(const float *x, size_t n) {
     if (n < 4) return max_scalar(x, n);
@@ -3411,8 +3469,8 @@ static float rms_v128(float *y, const float *x, const float *w, size_t n, float 
     return inv;
 }
 
-static void rms_back_v128(float *dx, float *dw, const float *dy, const float *x, const float *w,
-                          float inv, size_t n) {
+static void rms_back_v128(float *dx, float *dw, const float *dy, const float *x,
+                          const float *w, float inv, size_t n) {
     double lane[8];
     size_t i = 0;
     d8 s;
@@ -3422,7 +3480,8 @@ static void rms_back_v128(float *dx, float *dw, const float *dy, const float *x,
                    f4_mul(f4_load(dy + i + 4), f4_load(w + i + 4)), f4_load(x + i),
                    f4_load(x + i + 4));
     d8_store(lane, &s);
-    for (; i < n; i++) lane[i & 7] += f64_keep((double)f32_keep(dy[i] * w[i]) * (double)x[i]);
+    for (; i < n; i++)
+        lane[i & 7] += f64_keep((double)f32_keep(dy[i] * w[i]) * (double)x[i]);
     rms_back_rest(dx, dw, dy, x, w, inv, rms_back_factor(lane8_fold(lane), inv, n), n);
 }
 
@@ -3475,7 +3534,8 @@ static void adamw_v128(float *w, float *m, float *v, const int64_t *q, size_t n,
     for (; i + 4 <= n; i += 4) {
         f4 g = f4_join(d2_mul(d2_from_i64(q + i), u), d2_mul(d2_from_i64(q + i + 2), u));
         g = f4_mul(g, f4_all(s->clip));
-        f4 mi = f4_mul(f4_all(s->b1), f4_load(m + i)), vi = f4_mul(f4_all(s->b2), f4_load(v + i));
+        f4 mi = f4_mul(f4_all(s->b1), f4_load(m + i)),
+           vi = f4_mul(f4_all(s->b2), f4_load(v + i));
         mi = f4_add(mi, f4_mul(f4_all(s->nb1), g));
         vi = f4_add(vi, f4_mul(f4_all(s->nb2), f4_mul(g, g)));
         mi = f4_drop(f4_tiny(mi), mi);
@@ -3518,20 +3578,24 @@ AVX2_INLINE __m256d mul4d(__m256d a, __m256d b) {
     return p;
 }
 AVX2_INLINE __m256d low4d(__m256 x) { return _mm256_cvtps_pd(_mm256_castps256_ps128(x)); }
-AVX2_INLINE __m256d high4d(__m256 x) { return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)); }
+AVX2_INLINE __m256d high4d(__m256 x) {
+    return _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1));
+}
 AVX2_INLINE __m256 join8(__m256d low, __m256d high) {
     return _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
 }
 
 /* m <= 6 rows, 16 columns: 12 accumulators. With `part`, masks choose the columns. */
-AVX2_INLINE void chain_rows_avx2(const size_t m, const int part, __m256i lo, __m256i hi, size_t k,
-                                 const float *A, size_t am, size_t ak, const float *B,
-                                 size_t ldb, float *C, size_t ldc, int acc) {
+AVX2_INLINE void chain_rows_avx2(const size_t m, const int part, __m256i lo, __m256i hi,
+                                 size_t k, const float *A, size_t am, size_t ak,
+                                 const float *B, size_t ldb, float *C, size_t ldc,
+                                 int acc) {
     __m256 c0[6], c1[6], zero = _mm256_setzero_ps();
     ALMOST_UNROLL for (size_t i = 0; i < m; i++) {
         c0[i] = c1[i] = zero;
         if (acc) {
-            c0[i] = part ? _mm256_maskload_ps(C + i * ldc, lo) : _mm256_loadu_ps(C + i * ldc);
+            c0[i] =
+                part ? _mm256_maskload_ps(C + i * ldc, lo) : _mm256_loadu_ps(C + i * ldc);
             c1[i] = part ? _mm256_maskload_ps(C + i * ldc + 8, hi)
                          : _mm256_loadu_ps(C + i * ldc + 8);
         }
@@ -3559,8 +3623,9 @@ AVX2_INLINE void chain_rows_avx2(const size_t m, const int part, __m256i lo, __m
 #define CHAIN6_CASES(am, part)                                                            \
     CHAIN6_CASE(1, am, part) CHAIN6_CASE(2, am, part) CHAIN6_CASE(3, am, part)            \
     CHAIN6_CASE(4, am, part) CHAIN6_CASE(5, am, part) CHAIN6_CASE(6, am, part)
-AVX2 static void chain6_avx2(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
-                             const float *B, size_t ldb, float *C, size_t ldc, int acc) {
+AVX2 static void chain6_avx2(size_t m, size_t n, size_t k, const float *A, size_t am,
+                             size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
+                             int acc) {
     const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     __m256i lo = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), index);
     __m256i hi = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n - 8), index);
@@ -3571,8 +3636,9 @@ AVX2 static void chain6_avx2(size_t m, size_t n, size_t k, const float *A, size_
     else
         switch (m) { CHAIN6_CASES(am, 0) }
 }
-AVX2 static void chain_avx2(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
-                            const float *B, size_t ldb, float *C, size_t ldc, int acc) {
+AVX2 static void chain_avx2(size_t m, size_t n, size_t k, const float *A, size_t am,
+                            size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
+                            int acc) {
     size_t parts = (m + 5) / 6;
     for (size_t j = 0; j < n; j += 16)
         for (size_t p = 0; p < parts; p++) {
@@ -3588,7 +3654,8 @@ AVX2 static int fix_add_avx2(int64_t *q, const float *g, size_t n) {
     __m256 all = _mm256_castsi256_ps(_mm256_set1_epi32(-1));
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m256 x = _mm256_loadu_ps(g + i), size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
+        __m256 x = _mm256_loadu_ps(g + i),
+               size = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x);
         __m256 fits = _mm256_cmp_ps(size, limit, _CMP_LT_OQ);
         all = _mm256_and_ps(all, fits);
         x = _mm256_and_ps(x, fits);
@@ -3607,10 +3674,12 @@ AVX2 static int fix_add_avx2(int64_t *q, const float *g, size_t n) {
  * 2^52 + l, the subtraction is exact. */
 AVX2_INLINE __m256d from_i64x4(const int64_t *q) {
     __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)q);
-    __m256i h = _mm256_xor_si256(_mm256_srli_epi64(v, 32), _mm256_set1_epi64x(0x4530000080000000));
+    __m256i h =
+        _mm256_xor_si256(_mm256_srli_epi64(v, 32), _mm256_set1_epi64x(0x4530000080000000));
     __m256i l = _mm256_blend_epi32(v, _mm256_set1_epi64x(0x4330000000000000), 0xAA);
     const __m256d bias = _mm256_castsi256_pd(_mm256_set1_epi64x(0x4530000080100000));
-    return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(h), bias), _mm256_castsi256_pd(l));
+    return _mm256_add_pd(_mm256_sub_pd(_mm256_castsi256_pd(h), bias),
+                         _mm256_castsi256_pd(l));
 }
 
 AVX2 static double fix_sumsq_avx2(const int64_t *q, size_t n, double unfix) {
@@ -3660,7 +3729,9 @@ AVX2 static double lane8_dot_avx2(const float *x, const float *y, size_t n) {
     return lane8_fold(lane);
 }
 
-AVX2 static double lane8_sumsq_avx2(const float *x, size_t n) { return lane8_dot_avx2(x, x, n); }
+AVX2 static double lane8_sumsq_avx2(const float *x, size_t n) {
+    return lane8_dot_avx2(x, x, n);
+}
 
 AVX2 static float max_avx2(const float *x, size_t n) {
     if (n < 8) return max_scalar(x, n);
@@ -3676,7 +3747,8 @@ AVX2 static float max_avx2(const float *x, size_t n) {
 AVX2 static void add_avx2(float *y, const float *a, const float *b, size_t n) {
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(y + i, _mm256_add_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
+        _mm256_storeu_ps(y + i,
+                         _mm256_add_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i)));
     add_scalar(y + i, a + i, b + i, n - i);
 }
 
@@ -3758,7 +3830,8 @@ AVX2 static void rms_back_avx2(float *dx, float *dw, const float *dy, const floa
     }
     _mm256_storeu_pd(lane, a);
     _mm256_storeu_pd(lane + 4, b);
-    for (; i < n; i++) lane[i & 7] += f64_keep((double)f32_keep(dy[i] * w[i]) * (double)x[i]);
+    for (; i < n; i++)
+        lane[i & 7] += f64_keep((double)f32_keep(dy[i] * w[i]) * (double)x[i]);
     float c = rms_back_factor(lane8_fold(lane), inv, n);
     __m256 r = _mm256_set1_ps(inv);
     for (i = 0; i + 8 <= n; i += 8) {
@@ -3825,7 +3898,8 @@ AVX2 static void adamw_avx2(float *w, float *m, float *v, const int64_t *q, size
     const __m256d unfix = _mm256_set1_pd(s->unfix);
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
-        __m256 g = join8(mul4d(from_i64x4(q + i), unfix), mul4d(from_i64x4(q + i + 4), unfix));
+        __m256 g =
+            join8(mul4d(from_i64x4(q + i), unfix), mul4d(from_i64x4(q + i + 4), unfix));
         g = mul8(g, _mm256_set1_ps(s->clip));
         __m256 mi = mul8(_mm256_set1_ps(s->b1), _mm256_loadu_ps(m + i));
         __m256 vi = mul8(_mm256_set1_ps(s->b2), _mm256_loadu_ps(v + i));
@@ -3848,7 +3922,8 @@ AVX2_INLINE void transpose8(float *dst, size_t ldd, const float *src, size_t lds
     __m256 a[8], b[8];
     ALMOST_UNROLL for (size_t i = 0; i < 8; i++) a[i] = _mm256_loadu_ps(src + i * lds);
     ALMOST_UNROLL for (size_t i = 0; i < 8; i += 4) {
-        __m256 p0 = _mm256_unpacklo_ps(a[i], a[i + 1]), p1 = _mm256_unpackhi_ps(a[i], a[i + 1]);
+        __m256 p0 = _mm256_unpacklo_ps(a[i], a[i + 1]),
+               p1 = _mm256_unpackhi_ps(a[i], a[i + 1]);
         __m256 p2 = _mm256_unpacklo_ps(a[i + 2], a[i + 3]);
         __m256 p3 = _mm256_unpackhi_ps(a[i + 2], a[i + 3]);
         b[i] = _mm256_shuffle_ps(p0, p2, 0x44);
@@ -3861,21 +3936,38 @@ AVX2_INLINE void transpose8(float *dst, size_t ldd, const float *src, size_t lds
         _mm256_storeu_ps(dst + (i + 4) * ldd, _mm256_permute2f128_ps(b[i], b[i + 4], 0x31));
     }
 }
-AVX2 static void transpose_avx2(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
-                                size_t cols) {
+AVX2 static void transpose_avx2(float *dst, size_t ldd, const float *src, size_t lds,
+                                size_t rows, size_t cols) {
     size_t wholes = rows / 8 * 8, c = 0;
     for (; c + 8 <= cols; c += 8) {
         for (size_t r = 0; r < wholes; r += 8)
             transpose8(dst + c * ldd + r, ldd, src + r * lds + c, lds);
-        transpose_scalar(dst + c * ldd + wholes, ldd, src + wholes * lds + c, lds, rows - wholes, 8);
+        transpose_scalar(dst + c * ldd + wholes, ldd, src + wholes * lds + c, lds,
+                         rows - wholes, 8);
     }
     transpose_scalar(dst + c * ldd, ldd, src + c, lds, rows, cols - c);
 }
 
-static const kernels KERNELS_AVX2 = {
-    "avx2", ALMOST_KERNELS_AVX2, 12, chain_avx2, fix_add_avx2, fix_sumsq_avx2, lane8_sum_avx2,
-    lane8_sumsq_avx2, lane8_dot_avx2, max_avx2, add_avx2, scale_avx2, exp_shift_avx2, rms_avx2,
-    rms_back_avx2, swiglu_avx2, swiglu_back_avx2, rope_avx2, adamw_avx2, transpose_avx2};
+static const kernels KERNELS_AVX2 = {"avx2",
+                                     ALMOST_KERNELS_AVX2,
+                                     12,
+                                     chain_avx2,
+                                     fix_add_avx2,
+                                     fix_sumsq_avx2,
+                                     lane8_sum_avx2,
+                                     lane8_sumsq_avx2,
+                                     lane8_dot_avx2,
+                                     max_avx2,
+                                     add_avx2,
+                                     scale_avx2,
+                                     exp_shift_avx2,
+                                     rms_avx2,
+                                     rms_back_avx2,
+                                     swiglu_avx2,
+                                     swiglu_back_avx2,
+                                     rope_avx2,
+                                     adamw_avx2,
+                                     transpose_avx2};
 #endif
 
 /* ---- AVX-512: every function bit-identical to its scalar ---- */
@@ -3913,8 +4005,8 @@ AVX512_INLINE double fold8d(__m512d lanes) {
 
 /* 2*m accumulators of 16 outputs; per term one load of 32 B values, m broadcasts of A. */
 AVX512_INLINE void chain_rows_avx512(const size_t m, size_t n, size_t k, const float *A,
-                                     size_t am, size_t ak, const float *B, size_t ldb, float *C,
-                                     size_t ldc, int acc) {
+                                     size_t am, size_t ak, const float *B, size_t ldb,
+                                     float *C, size_t ldc, int acc) {
     __mmask16 lo = MASK16(n), hi = MASK16(n <= 16 ? 0 : n - 16);
     __m512 c0[CHAIN_MR], c1[CHAIN_MR], zero = _mm512_setzero_ps();
     ALMOST_UNROLL for (size_t i = 0; i < m; i++) {
@@ -3982,7 +4074,8 @@ AVX512 static double fix_sumsq_avx512(const int64_t *q, size_t n, double unfix) 
 AVX512 static double lane8_sum_avx512(const float *x, size_t n) {
     __m512d lanes = _mm512_setzero_pd();
     for (size_t i = 0; i < n; i += 8)
-        lanes = _mm512_add_pd(lanes, _mm512_cvtps_pd(_mm256_maskz_loadu_ps(MASK8(n - i), x + i)));
+        lanes = _mm512_add_pd(lanes,
+                              _mm512_cvtps_pd(_mm256_maskz_loadu_ps(MASK8(n - i), x + i)));
     return fold8d(lanes);
 }
 
@@ -4069,8 +4162,10 @@ AVX512 static double exp_shift_avx512(float *e, const float *x, float m, size_t 
     for (size_t i = 0; i < n; i += 32) {
         __mmask16 in[2] = {MASK16(n - i), MASK16(n - i <= 16 ? 0 : n - i - 16)};
         __m512 y[2];
-        ALMOST_UNROLL for (int v = 0; v < 2; v++)
-            y[v] = _mm512_sub_ps(_mm512_maskz_loadu_ps(in[v], x + i + 16 * v), _mm512_set1_ps(m));
+        ALMOST_UNROLL for (int v = 0; v < 2; v++) {
+            y[v] = _mm512_maskz_loadu_ps(in[v], x + i + 16 * v);
+            y[v] = _mm512_sub_ps(y[v], _mm512_set1_ps(m));
+        }
         exp32(y);
         ALMOST_UNROLL for (int v = 0; v < 2; v++) {
             y[v] = _mm512_maskz_mov_ps(in[v], y[v]);
@@ -4082,7 +4177,8 @@ AVX512 static double exp_shift_avx512(float *e, const float *x, float m, size_t 
     return fold8d(lanes);
 }
 
-AVX512 static float rms_avx512(float *y, const float *x, const float *w, size_t n, float eps) {
+AVX512 static float rms_avx512(float *y, const float *x, const float *w, size_t n,
+                               float eps) {
     double mean = lane8_sumsq_avx512(x, n) / (double)n;
     float inv = (float)(1.0 / m_sqrt(mean + (double)eps));
     for (size_t i = 0; i < n; i += 16) {
@@ -4099,11 +4195,13 @@ AVX512 static void rms_back_avx512(float *dx, float *dw, const float *dy, const 
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 in = MASK16(n - i);
         __m512 v = _mm512_maskz_loadu_ps(in, x + i);
-        __m512 t = mul16(_mm512_maskz_loadu_ps(in, dy + i), _mm512_maskz_loadu_ps(in, w + i));
+        __m512 t =
+            mul16(_mm512_maskz_loadu_ps(in, dy + i), _mm512_maskz_loadu_ps(in, w + i));
         lanes = _mm512_add_pd(lanes, mul8d(low8d(t), low8d(v)));
         lanes = _mm512_add_pd(lanes, mul8d(high8d(t), high8d(v)));
     }
-    __m512 c = _mm512_set1_ps(rms_back_factor(fold8d(lanes), inv, n)), r = _mm512_set1_ps(inv);
+    __m512 c = _mm512_set1_ps(rms_back_factor(fold8d(lanes), inv, n)),
+           r = _mm512_set1_ps(inv);
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 in = MASK16(n - i);
         __m512 v = _mm512_maskz_loadu_ps(in, x + i), d = _mm512_maskz_loadu_ps(in, dy + i);
@@ -4123,8 +4221,10 @@ AVX512_INLINE void sigmoid32(__m512 s[2], const __m512 g[2]) {
         s[v] = _mm512_mask_xor_ps(g[v], up[v], g[v], minus); // g >= 0 ? -g : g
     }
     exp32(s);
-    ALMOST_UNROLL for (int v = 0; v < 2; v++)
-        s[v] = _mm512_div_ps(_mm512_mask_mov_ps(s[v], up[v], one), _mm512_add_ps(one, s[v]));
+    ALMOST_UNROLL for (int v = 0; v < 2; v++) {
+        __m512 over = _mm512_mask_mov_ps(s[v], up[v], one);
+        s[v] = _mm512_div_ps(over, _mm512_add_ps(one, s[v]));
+    }
 }
 
 AVX512 static void swiglu_avx512(float *h, const float *g, const float *u, size_t n) {
@@ -4135,7 +4235,8 @@ AVX512 static void swiglu_avx512(float *h, const float *g, const float *u, size_
             x[v] = _mm512_maskz_loadu_ps(in[v], g + i + 16 * v);
         sigmoid32(s, x);
         ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-            __m512 y = mul16(mul16(x[v], s[v]), _mm512_maskz_loadu_ps(in[v], u + i + 16 * v));
+            __m512 y =
+                mul16(mul16(x[v], s[v]), _mm512_maskz_loadu_ps(in[v], u + i + 16 * v));
             _mm512_mask_storeu_ps(h + i + 16 * v, in[v], y);
         }
     }
@@ -4163,20 +4264,23 @@ AVX512 static void swiglu_back_avx512(float *dg, float *du, const float *dh, con
 
 /* Products of (a,b) with cos and of (b,a) with -+sin, added. */
 AVX512 static void rope_avx512(float *x, const float *cs, size_t pairs, int back) {
-    const __m512i minus = _mm512_set1_epi64(back ? (long long)0x8000000000000000u : 0x80000000);
+    const __m512i minus =
+        _mm512_set1_epi64(back ? (long long)0x8000000000000000u : 0x80000000);
     for (size_t i = 0; i < 2 * pairs; i += 16) {
         __mmask16 in = MASK16(2 * pairs - i);
         __m512 v = _mm512_maskz_loadu_ps(in, x + i), t = _mm512_maskz_loadu_ps(in, cs + i);
         __m512i s = _mm512_xor_si512(_mm512_castps_si512(_mm512_movehdup_ps(t)), minus);
         __m512 swapped = _mm512_permute_ps(v, 0xB1);
         __m512 turn = mul16(swapped, _mm512_castsi512_ps(s));
-        _mm512_mask_storeu_ps(x + i, in, _mm512_add_ps(mul16(v, _mm512_moveldup_ps(t)), turn));
+        _mm512_mask_storeu_ps(x + i, in,
+                              _mm512_add_ps(mul16(v, _mm512_moveldup_ps(t)), turn));
     }
 }
 
 AVX512_INLINE __m512 drop_tiny16(__m512 x) {
     __m512i size = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF));
-    return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(size, _mm512_set1_epi32(0x800000)), x);
+    return _mm512_maskz_mov_ps(_mm512_cmpge_epu32_mask(size, _mm512_set1_epi32(0x800000)),
+                               x);
 }
 
 AVX512 static void adamw_avx512(float *w, float *m, float *v, const int64_t *q, size_t n,
@@ -4206,14 +4310,15 @@ AVX512 static void adamw_avx512(float *w, float *m, float *v, const int64_t *q, 
 }
 
 /* One 16 by 16 block, fewer rows or columns by masks: pairs, quads, then 128-bit lanes. */
-AVX512_INLINE void transpose16(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
-                               size_t cols) {
+AVX512_INLINE void transpose16(float *dst, size_t ldd, const float *src, size_t lds,
+                               size_t rows, size_t cols) {
     __mmask16 mc = MASK16(cols), mr = MASK16(rows);
     __m512 a[16], b[16];
     ALMOST_UNROLL for (size_t i = 0; i < 16; i++)
         a[i] = i < rows ? _mm512_maskz_loadu_ps(mc, src + i * lds) : _mm512_setzero_ps();
     ALMOST_UNROLL for (size_t i = 0; i < 16; i += 4) {
-        __m512 p0 = _mm512_unpacklo_ps(a[i], a[i + 1]), p1 = _mm512_unpackhi_ps(a[i], a[i + 1]);
+        __m512 p0 = _mm512_unpacklo_ps(a[i], a[i + 1]),
+               p1 = _mm512_unpackhi_ps(a[i], a[i + 1]);
         __m512 p2 = _mm512_unpacklo_ps(a[i + 2], a[i + 3]);
         __m512 p3 = _mm512_unpackhi_ps(a[i + 2], a[i + 3]);
         b[i] = _mm512_shuffle_ps(p0, p2, 0x44); // 4x4 blocks transposed in each lane
@@ -4241,11 +4346,16 @@ AVX512 static void transpose_avx512(float *dst, size_t ldd, const float *src, si
             transpose16(dst + c * ldd + r, ldd, src + r * lds + c, lds, rows - r, cols - c);
 }
 
-static const kernels KERNELS_AVX512 = {
-    "avx512", ALMOST_KERNELS_AVX512, CHAIN_MR, chain_avx512, fix_add_avx512, fix_sumsq_avx512,
-    lane8_sum_avx512, lane8_sumsq_avx512, lane8_dot_avx512, max_avx512, add_avx512,
-    scale_avx512, exp_shift_avx512, rms_avx512, rms_back_avx512, swiglu_avx512,
-    swiglu_back_avx512, rope_avx512, adamw_avx512, transpose_avx512};
+static const kernels KERNELS_AVX512 = {"avx512",           ALMOST_KERNELS_AVX512,
+                                       CHAIN_MR,           chain_avx512,
+                                       fix_add_avx512,     fix_sumsq_avx512,
+                                       lane8_sum_avx512,   lane8_sumsq_avx512,
+                                       lane8_dot_avx512,   max_avx512,
+                                       add_avx512,         scale_avx512,
+                                       exp_shift_avx512,   rms_avx512,
+                                       rms_back_avx512,    swiglu_avx512,
+                                       swiglu_back_avx512, rope_avx512,
+                                       adamw_avx512,       transpose_avx512};
 #endif
 
 /* ====================================================================
@@ -4295,8 +4405,10 @@ static almost_status kernels_select(almost *a, almost_kernels level) {
     }
     if ((unsigned)level >= COUNT(names))
         return fail(a, ALMOST_ERR_ARGUMENT, "kernels: level %d does not exist", (int)level);
-    return fail(a, ALMOST_ERR_ARGUMENT, "kernels: this processor or build cannot run '%s'; use "
-                "'auto' (the results are the same)", names[level]);
+    return fail(a, ALMOST_ERR_ARGUMENT,
+                "kernels: this processor or build cannot run '%s'; use "
+                "'auto' (the results are the same)",
+                names[level]);
 }
 
 /* ---- one run of every kernel on small inputs ---- */
@@ -4323,10 +4435,12 @@ static float trial_input(uint32_t i, uint32_t seed) {
 /* Runs all kernels of a level on n <= TRIAL_N elements; t was zeroed. */
 static void kernels_trial(const kernels *k, const float *in, size_t n, trial *t) {
     const float *x = in, *y = in + TRIAL_N, *w = in + 2 * TRIAL_N, *u = in + 3 * TRIAL_N;
-    adamw_step s = {0x1p-33, 0.75f, 0.9f, 0.1f, 0.95f, 0.05f, 1.5f, 2.5f, 1e-3f, 1e-8f, 0.1f};
+    adamw_step s = {0x1p-33, 0.75f, 0.9f,  0.1f,  0.95f, 0.05f,
+                    1.5f,    2.5f,  1e-3f, 1e-8f, 0.1f};
     k->chain(n % CHAIN_MR + 1, n % PANEL + 1, n, x, 1, 3, w, 4, t->chain[0], PANEL, 0);
     memcpy(t->chain[1], in, sizeof t->chain[1]);
-    k->chain((n + 7) % CHAIN_MR + 1, PANEL - n % 3, n, y, 5, 2, u, 3, t->chain[1], PANEL, 1);
+    k->chain((n + 7) % CHAIN_MR + 1, PANEL - n % 3, n, y, 5, 2, u, 3, t->chain[1], PANEL,
+             1);
     for (size_t i = 0; i < n; i++) t->q[i] = (int64_t)(x[i] * 1e6f) * (1 << 20);
     t->over = k->fix_add(t->q, y, n);
     t->sum[0] = k->fix_sumsq(t->q, n, s.unfix);
@@ -4382,9 +4496,9 @@ static int probe_excess_precision(void) {
 }
 static int probe_subnormals(void) {
     volatile float tiny = 0x1p-126f, least = 0x1p-149f;
-    volatile double small = 0x1p-1022, last = 0x1p-1074;
+    volatile double normal = 0x1p-1022, last = 0x1p-1074;
     return f32_bits(tiny * 0.5f) == 0x00400000 && least * 0x1p24f == 0x1p-125f &&
-           f64_bits(small * 0.5) == (uint64_t)1 << 51 && last * 0x1p60 == 0x1p-1014;
+           f64_bits(normal * 0.5) == (uint64_t)1 << 51 && last * 0x1p60 == 0x1p-1014;
 }
 static int probe_rounding(void) {
     volatile float one = 1, half = 0x1p-24f, more = 0x1.8p-24f, minus = -1;
@@ -4402,32 +4516,40 @@ static int probe_fma(void) {
     volatile float a = (1 + 0x1p-23f) * 0x1p-75f, b = (1 - 0x1p-23f) * 0x1p-75f;
     volatile float c = 0x1p-127f + 0x1p-149f, x = 1 + 0x1p-12f, y = -(1 + 0x1p-11f);
     return f32_bits(fma32(a, b, c)) == 0x00400001 && fma32(x, x, y) == 0x1p-24f &&
-           f32_bits(fma32_by_odd(a, b, c)) == 0x00400001 && fma32_by_odd(x, x, y) == 0x1p-24f;
+           f32_bits(fma32_by_odd(a, b, c)) == 0x00400001 &&
+           fma32_by_odd(x, x, y) == 0x1p-24f;
 }
 static int probe_functions(void) {
-    volatile float one = 1, ten = 10, hard = 0x1.2f1fd6p+3f, two = 2, far = 1000;
+    volatile float one = 1, ten = 10, hard = 0x1.2f1fd6p+3f, two = 2, large = 1000;
     return f32_bits(m_exp(one)) == 0x402DF854 && f32_bits(m_exp(-ten)) == 0x383E6BCE &&
            f32_bits(m_log(ten)) == 0x40135D8E && f32_bits(m_log(hard)) == 0x400FE5E7 &&
-           f32_bits(m_log1p(one)) == 0x3F317218 && f32_bits(m_sin(far)) == 0x3F53AE61 &&
-           f32_bits(m_cos(far)) == 0x3F0FF813 && m_sqrt((double)two) == 0x1.6a09e667f3bcdp+0 &&
+           f32_bits(m_log1p(one)) == 0x3F317218 && f32_bits(m_sin(large)) == 0x3F53AE61 &&
+           f32_bits(m_cos(large)) == 0x3F0FF813 &&
+           m_sqrt((double)two) == 0x1.6a09e667f3bcdp+0 &&
            sqrt_by_bits((double)two) == 0x1.6a09e667f3bcdp+0;
 }
 
 /* Proves at start, in under a millisecond, that arithmetic keeps the contract and that
  * the chosen kernels repeat the scalar ones. ALMOST_ERR_FPENV names what does not. */
 static almost_status kernels_selftest(almost *a) {
-    static const struct { const char *name; int (*holds)(void); } probes[] = {
-        {"contraction", probe_contraction},     {"reassociation", probe_reassociation},
-        {"division", probe_division},           {"excess precision", probe_excess_precision},
-        {"subnormals", probe_subnormals},       {"rounding mode", probe_rounding},
-        {"signed zeros", probe_signed_zeros},   {"fused multiply-add", probe_fma},
-        {"elementary functions", probe_functions}};
+    static const struct { const char *name; int (*holds)(void);
+    } probes[] = {{"contraction", probe_contraction},
+                  {"reassociation", probe_reassociation},
+                  {"division", probe_division},
+                  {"excess precision", probe_excess_precision},
+                  {"subnormals", probe_subnormals},
+                  {"rounding mode", probe_rounding},
+                  {"signed zeros", probe_signed_zeros},
+                  {"fused multiply-add", probe_fma},
+                  {"elementary functions", probe_functions}};
     for (size_t i = 0; i < COUNT(probes); i++)
         if (!probes[i].holds())
-            return fail(a, ALMOST_ERR_FPENV, "self-test: probe '%s' failed: this build or its "
+            return fail(a, ALMOST_ERR_FPENV,
+                        "self-test: probe '%s' failed: this build or its "
                         "environment changes arithmetic; build without -ffast-math and "
                         "-ffp-contract=fast, and leave rounding and subnormals at their "
-                        "defaults", probes[i].name);
+                        "defaults",
+                        probes[i].name);
     float in[TRIAL_IN];
     trial want, got;
     memset(&want, 0, sizeof want);
@@ -4436,8 +4558,10 @@ static almost_status kernels_selftest(almost *a) {
     kernels_trial(&KERNELS_SCALAR, in, 37, &want);
     kernels_trial(a->k, in, 37, &got);
     if (memcmp(&want, &got, sizeof want))
-        return fail(a, ALMOST_ERR_FPENV, "self-test: probe 'kernels' failed: level '%s' differs "
-                    "from 'scalar'; choose another level and report the compiler", a->k->name);
+        return fail(a, ALMOST_ERR_FPENV,
+                    "self-test: probe 'kernels' failed: level '%s' differs "
+                    "from 'scalar'; choose another level and report the compiler",
+                    a->k->name);
     return ALMOST_OK;
 }
 
@@ -4495,7 +4619,8 @@ static float *weight_at(const weight *w, size_t output, size_t input) {
 /* Panels from rows [n][k] (the order of files), and back. */
 static void weight_pack(weight *w, const float *rows) {
     for (size_t i = 0; i < panels_of(w->n) * PANEL; i++)
-        for (size_t t = 0; t < w->k; t++) *weight_at(w, i, t) = i < w->n ? rows[i * w->k + t] : 0;
+        for (size_t t = 0; t < w->k; t++)
+            *weight_at(w, i, t) = i < w->n ? rows[i * w->k + t] : 0;
 }
 static void weight_unpack(const weight *w, float *rows) {
     for (size_t i = 0; i < w->n; i++)
@@ -4511,7 +4636,8 @@ static void weight_unpack(const weight *w, float *rows) {
 static float *scratch_need(almost *a, size_t floats) {
     size_t want, bytes;
     if (!size_add(floats, SCRATCH_SLACK, &want) || !size_mul(want, sizeof(float), &bytes)) {
-        fail(a, ALMOST_ERR_LIMIT, "matrix product: %zu floats of scratch do not fit", floats);
+        fail(a, ALMOST_ERR_LIMIT, "matrix product: %zu floats of scratch do not fit",
+             floats);
         return NULL;
     }
     if (want > a->scratch_floats) {
@@ -4635,8 +4761,8 @@ static void turn_task(void *ctx, size_t begin, size_t end, int worker) {
 /* dX[M,k] = dY[M,n] W, n ascending; acc: the chain goes on from dX. W is turned MM_TURN
  * outputs at a time, then it is the forward product. Fails only for lack of scratch; not
  * from inside threads_for (one scratch per context). */
-static almost_status mm_dinput(almost *a, float *dX, size_t lddx, const float *dY, size_t lddy,
-                               const weight *w, size_t M, int acc) {
+static almost_status mm_dinput(almost *a, float *dX, size_t lddx, const float *dY,
+                               size_t lddy, const weight *w, size_t M, int acc) {
     for (size_t n0 = 0; n0 < w->n && M && w->k; n0 += MM_TURN) {
         size_t rows = MIN(w->n - n0, (size_t)MM_TURN);
         turn s = {a->k, w, scratch_need(a, panels_of(w->k) * PANEL * rows), n0, rows};
@@ -4663,8 +4789,8 @@ typedef struct {
 
 /* Rows whose distance is a multiple of 2 KiB share few cache sets: such blocks are first
  * copied to rows of `wide` + 16 floats. Others are used where they lie. */
-static const float *outer_rows(float *room, const float *rows, size_t *ld, size_t depth,
-                               size_t wide) {
+static const float *compact_rows(float *room, const float *rows, size_t *ld, size_t depth,
+                                 size_t wide) {
     if (*ld % 512 != 0) return rows;
     for (size_t r = 0; r < depth; r++)
         memcpy(room + r * (wide + 16), rows + r * *ld, wide * sizeof *rows);
@@ -4678,51 +4804,60 @@ static void outer_fetch(const float *rows, size_t ld, size_t depth, size_t wide)
         for (size_t j = 0; j < wide; j += 16) ALMOST_FETCH(rows + r * ld + j);
 }
 
-typedef struct { size_t k0, k1, q0, q1; } outer_part; /* inputs, panels of one task */
+/* What one task works on, and the rows it is at. */
+typedef struct {
+    size_t k0, ks, q0, qs, ns, tiles; /* inputs, panels, columns of dY, tiles of inputs   */
+    const float *X, *Y;               /* first row of the block, first input and column   */
+    size_t ldx, ldy, depth;           /* distances of rows, rows                          */
+    int begins, ends;                 /* first and last block of the granule              */
+    float *G, *room;                  /* chains so far [panel][input][32], compact rows   */
+} outer_part;
 
-/* One tile, inputs [c, c+m) of panel q: chain over rows [r, r+depth) of X and Y (first
- * columns k0 and panel q0); at the end of the granule Q += FIX. */
-static int outer_tile(const outer *o, const outer_part *p, float *tile, const float *X,
-                      size_t ldx, const float *Y, size_t ldy, size_t depth, size_t c, size_t m,
-                      size_t q, int begins, int ends) {
-    size_t n = MIN((size_t)PANEL, o->N - q * PANEL);
-    int64_t *Q = o->Q + (q * o->K + p->k0 + c) * PANEL;
-    if (n < PANEL && begins) memset(tile, 0, m * PANEL * sizeof *tile);
-    for (size_t j = 0; ends && j < m * PANEL; j += 8) ALMOST_FETCH(Q + j);
-    o->k->chain(m, n, depth, X + c, 1, ldx, Y + (q - p->q0) * PANEL, ldy, tile, PANEL, !begins);
-    return ends ? o->k->fix_add(Q, tile, m * PANEL) : 0;
+/* Tile i of the part: chain over the rows of the block; after the last, Q += FIX. */
+static int outer_tile(const outer *o, const outer_part *p, size_t i) {
+    size_t q = i / p->tiles, c = part_begin(p->ks, p->tiles, i % p->tiles);
+    size_t m = part_begin(p->ks, p->tiles, i % p->tiles + 1) - c;
+    size_t n = MIN((size_t)PANEL, p->ns - q * PANEL);
+    int64_t *Q = o->Q + ((p->q0 + q) * o->K + p->k0 + c) * PANEL;
+    float *G = p->begins && p->ends ? p->G : p->G + (q * p->ks + c) * PANEL;
+    if (n < PANEL && p->begins) memset(G, 0, m * PANEL * sizeof *G);
+    for (size_t j = 0; p->ends && j < m * PANEL; j += 8) ALMOST_FETCH(Q + j);
+    o->k->chain(m, n, p->depth, p->X + c, 1, p->ldx, p->Y + q * PANEL, p->ldy, G, PANEL,
+                !p->begins);
+    return p->ends ? o->k->fix_add(Q, G, m * PANEL) : 0;
+}
+
+/* Rows [r, r+depth): where the operands lie, compact if they have to be. */
+static void outer_rows(const outer *o, outer_part *p, size_t r, size_t depth) {
+    p->ldx = o->ldx;
+    p->ldy = o->ldy;
+    p->depth = depth;
+    p->X = compact_rows(p->room, o->X + r * o->ldx + p->k0, &p->ldx, depth, p->ks);
+    p->Y = compact_rows(p->room + MM_ROWS * (p->ks + 16),
+                        o->dY + r * o->ldy + p->q0 * PANEL, &p->ldy, depth, p->ns);
 }
 
 /* One task, all granules. Operands need no packing: a tile's inputs are neighbours in a
  * row of X, its lanes in a row of dY. A granule longer than a cache block keeps partial
- * chains in G[panel][input][32]. The task's part of Q stays in cache throughout, and while
- * a granule is worked on, the rows of the next are fetched. Returns the overflow flag. */
-static int outer_block(const outer *o, const outer_part *p, float *G) {
-    size_t ks = p->k1 - p->k0, qs = p->q1 - p->q0, n0 = p->q0 * PANEL;
-    size_t ns = MIN(p->q1 * PANEL, o->N) - n0, tiles = (ks + o->k->tile - 1) / o->k->tile;
-    float *room = G + qs * ks * PANEL;
+ * chains in G. The task's part of Q stays in cache throughout, and while a granule is
+ * worked on, the rows of the next are fetched. Returns the overflow flag. */
+static int outer_block(const outer *o, outer_part *p) {
+    size_t tiles = p->qs * p->tiles;
     int over = 0;
     for (size_t g = 0; g < o->granules; g++) {
-        size_t first = o->granule[g], last = o->granule[g + 1], depth;
+        size_t first = o->granule[g], last = o->granule[g + 1];
         size_t ahead = g + 1 < o->granules ? o->granule[g + 2] - last : 0;
-        for (size_t r = first; r < last; r += depth) {
-            depth = (last - r) / ((last - r + MM_ROWS - 1) / MM_ROWS);
-            size_t ldx = o->ldx, ldy = o->ldy;
-            const float *X = outer_rows(room, o->X + r * ldx + p->k0, &ldx, depth, ks);
-            const float *Y = outer_rows(room + MM_ROWS * (ks + 16), o->dY + r * ldy + n0, &ldy,
-                                        depth, ns);
-            int begins = r == first, ends = r + depth == last;
-            for (size_t i = 0; i < qs * tiles; i++) {
-                size_t q = i / tiles, c = part_begin(ks, tiles, i % tiles);
-                size_t m = part_begin(ks, tiles, i % tiles + 1) - c;
-                if (ends) {
-                    size_t f = part_begin(ahead, qs * tiles, i);
-                    size_t rows = part_begin(ahead, qs * tiles, i + 1) - f;
-                    outer_fetch(o->X + (last + f) * o->ldx + p->k0, o->ldx, rows, ks);
-                    outer_fetch(o->dY + (last + f) * o->ldy + n0, o->ldy, rows, ns);
-                }
-                over |= outer_tile(o, p, begins && ends ? G : G + (q * ks + c) * PANEL, X, ldx, Y,
-                                   ldy, depth, c, m, p->q0 + q, begins, ends);
+        for (size_t r = first; r < last; r += p->depth) {
+            outer_rows(o, p, r, (last - r) / ((last - r + MM_ROWS - 1) / MM_ROWS));
+            p->begins = r == first;
+            p->ends = r + p->depth == last;
+            for (size_t i = 0; i < tiles; i++) {
+                size_t f = part_begin(ahead, tiles, i),
+                       n = part_begin(ahead, tiles, i + 1) - f;
+                if (!p->ends) n = 0;
+                outer_fetch(o->X + (last + f) * o->ldx + p->k0, o->ldx, n, p->ks);
+                outer_fetch(o->dY + (last + f) * o->ldy + p->q0 * PANEL, o->ldy, n, p->ns);
+                over |= outer_tile(o, p, i);
             }
         }
     }
@@ -4734,10 +4869,15 @@ static void outer_task(void *ctx, size_t begin, size_t end, int worker) {
     size_t panels = panels_of(o->N);
     for (size_t task = begin; task < end; task++) {
         size_t kt = task % o->k_tasks, nt = task / o->k_tasks;
-        outer_part p = {part_begin(o->K, o->k_tasks, kt), part_begin(o->K, o->k_tasks, kt + 1),
-                        part_begin(panels, o->n_tasks, nt),
-                        part_begin(panels, o->n_tasks, nt + 1)};
-        o->over[task] = (unsigned char)outer_block(o, &p, o->sums + (size_t)worker * o->each);
+        outer_part p = {.k0 = part_begin(o->K, o->k_tasks, kt),
+                        .q0 = part_begin(panels, o->n_tasks, nt)};
+        p.ks = part_begin(o->K, o->k_tasks, kt + 1) - p.k0;
+        p.qs = part_begin(panels, o->n_tasks, nt + 1) - p.q0;
+        p.ns = MIN((p.q0 + p.qs) * PANEL, o->N) - p.q0 * PANEL;
+        p.tiles = (p.ks + o->k->tile - 1) / o->k->tile;
+        p.G = o->sums + (size_t)worker * o->each;
+        p.room = p.G + p.qs * p.ks * PANEL;
+        o->over[task] = (unsigned char)outer_block(o, &p);
     }
 }
 
@@ -4745,8 +4885,8 @@ static void outer_task(void *ctx, size_t begin, size_t end, int worker) {
  * [granule[i], granule[i+1]), rows ascending. ALMOST_ERR_NUMERIC if a contribution left
  * the FIX range; Q is then not meaningful. Not from inside threads_for. */
 static almost_status mm_dweight(almost *a, int64_t *Q, const weight *w, const float *X,
-                                size_t ldx, const float *dY, size_t lddy, const size_t *granule,
-                                size_t granules) {
+                                size_t ldx, const float *dY, size_t lddy,
+                                const size_t *granule, size_t granules) {
     size_t threads = (size_t)threads_count(a), tiles = (w->k + a->k->tile - 1) / a->k->tile;
     size_t panels = panels_of(w->n), over = 0;
     if (!panels || !tiles || !granules) return ALMOST_OK;
@@ -4764,23 +4904,11 @@ static almost_status mm_dweight(almost *a, int64_t *Q, const weight *w, const fl
     threads_for(a, tasks, 1, outer_task, &o);
     for (size_t i = 0; i < tasks; i++) over += o.over[i];
     if (over)
-        return fail(a, ALMOST_ERR_NUMERIC, "gradient of a %zu x %zu matrix left the range of "
-                    "+-2^18 or is not finite; lower the learning rate", w->n, w->k);
+        return fail(a, ALMOST_ERR_NUMERIC,
+                    "gradient of a %zu x %zu matrix left the range of "
+                    "+-2^18 or is not finite; lower the learning rate",
+                    w->n, w->k);
     return ALMOST_OK;
-}
-
-/* C[m,n] = (acc ? C : 0) continued by the chain over k of A[i*am + t*ak] B[t*ldb + j], any
- * m and n, on the calling thread: for products too small to share. */
-static void mm_small(const kernels *k, size_t m, size_t n, size_t depth, const float *A,
-                     size_t am, size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
-                     int acc) {
-    size_t tiles = (m + k->tile - 1) / k->tile;
-    for (size_t j = 0; j < n; j += PANEL)
-        for (size_t i = 0; i < tiles; i++) {
-            size_t r = part_begin(m, tiles, i), rows = part_begin(m, tiles, i + 1) - r;
-            k->chain(rows, MIN((size_t)PANEL, n - j), depth, A + r * am, am, ak, B + j, ldb,
-                     C + r * ldc + j, ldc, acc);
-        }
 }
 
 /* ====================================================================
@@ -5795,6 +5923,12 @@ typedef struct model {
 /* The least multiple of unit that is not below n; sizes were checked by shape_check. */
 static size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
+/* Room to ask for when `need` may exceed what there is: a quarter more than before, so
+ * that slow growth asks seldom. */
+static size_t room_for(size_t need, size_t have) {
+    return need <= have ? have : MAX(need, have + have / 4);
+}
+
 /* Refuses what this build cannot run; `where` names the source in the message. */
 static almost_status shape_check(almost *a, const char *where, const shape *s) {
     const struct { const char *name; int32_t value, most;
@@ -6371,9 +6505,10 @@ static almost_status gguf_take_count(gguf *g, const char *what, size_t least,
     uint64_t n;
     TRY(gguf_take_u64(g, what, &n));
     if (n > (g->n - g->at) / least)
-        return GGUF_BAD(g, "%s: expected at most %zu, which is what the file has room "
-                           "for, found %llu", what, (g->n - g->at) / least,
-                           (unsigned long long)n);
+        return GGUF_BAD(g,
+                        "%s: expected at most %zu, which is what the file has room "
+                        "for, found %llu; the file is truncated or damaged",
+                        what, (g->n - g->at) / least, (unsigned long long)n);
     *count = (size_t)n;
     return ALMOST_OK;
 }
@@ -6448,7 +6583,8 @@ static almost_status gguf_take_tensor(gguf *g, gguf_tensor *t) {
     TRY(gguf_take_u64(g, "offset of a tensor", &offset));
     if (offset > g->n)
         return GGUF_BAD(g, "tensor %.*s: expected data inside the file of %zu bytes, found "
-                           "offset %llu", GGUF_SHOW(t->name.s, t->name.n), g->n,
+                           "offset %llu; the file is truncated or damaged, get "
+                           "it again", GGUF_SHOW(t->name.s, t->name.n), g->n,
                            (unsigned long long)offset);
     t->bytes = (size_t)offset;
     return ALMOST_OK;
@@ -7971,10 +8107,10 @@ static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t gran
     size_t L = (size_t)p->m->s.layers, workers = (size_t)threads_count(a),
            D = (size_t)p->m->s.dim;
     arena_reset(&p->r, empty);
-    p->rows_cap = MAX(rows, p->rows_cap);
-    p->span_cap = round_up(MAX(span, p->span_cap), PANEL);
-    p->granules_cap = MAX(granules, p->granules_cap);
-    p->prob_cap = MAX(prob, p->prob_cap);
+    p->rows_cap = room_for(rows, p->rows_cap);
+    p->span_cap = round_up(room_for(span, p->span_cap), PANEL);
+    p->granules_cap = room_for(granules, p->granules_cap);
+    p->prob_cap = room_for(prob, p->prob_cap);
     p->work_each =
         round_up(att_floats(p->span_cap, p->m->head_size, p->keep) + round_up(D, PANEL),
                  PANEL);
@@ -8480,9 +8616,9 @@ static almost_status readout_reserve(readout *o, size_t rows, size_t values,
     if (rows <= o->rows_cap && values <= o->values_cap && granules <= o->granules_cap)
         return ALMOST_OK;
     arena_reset(&o->r, empty);
-    rows = o->rows_cap = MAX(rows, o->rows_cap);
-    values = o->values_cap = MAX(values, o->values_cap);
-    o->granules_cap = MAX(granules, o->granules_cap);
+    rows = o->rows_cap = room_for(rows, o->rows_cap);
+    values = o->values_cap = room_for(values, o->values_cap);
+    o->granules_cap = room_for(granules, o->granules_cap);
     o->hidden = arena_take(&o->r, rows, row);
     o->dhidden = arena_take(&o->r, rows, row);
     o->logits = arena_take(&o->r, rows, o->ldv * sizeof(float));
@@ -9818,8 +9954,8 @@ static almost_status batcher_reserve(batcher *t, size_t rows, size_t seqs) {
     arena_mark empty = {NULL, 0};
     if (rows <= t->rows_cap && seqs <= t->seqs_cap) return ALMOST_OK;
     arena_reset(&t->r, empty);
-    rows = t->rows_cap = MAX(rows, t->rows_cap);
-    seqs = t->seqs_cap = MAX(seqs, t->seqs_cap);
+    rows = t->rows_cap = room_for(rows, t->rows_cap);
+    seqs = t->seqs_cap = room_for(seqs, t->seqs_cap);
     batch *b = &t->b;
     b->ids = arena_take(&t->r, rows, sizeof *b->ids);
     b->target_row = arena_take(&t->r, rows, sizeof *b->target_row);
@@ -10614,6 +10750,13 @@ static int world_cut_line(char *s, size_t n, world_line *l) {
     return 1;
 }
 
+/* Is the line plain text: UTF-8 without control characters? Few damaged lines are. */
+static int world_is_text(const char *s, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] < ' ' && s[i] != '\t' && s[i] != '\r') return 0;
+    return utf8_valid(s, n);
+}
+
 /* Appends the lines and blocks of one file's bytes (kept, and cut in place). */
 static almost_status world_cut_file(world *w, const char *path, char *s, size_t n) {
     size_t number = 0;
@@ -10622,6 +10765,10 @@ static almost_status world_cut_file(world *w, const char *path, char *s, size_t 
         char *stop = memchr(p, '\n', (size_t)(end - p));
         if (!stop) stop = end;
         number++;
+        if (!world_is_text(p, (size_t)(stop - p)))
+            return fail(w->a, ALMOST_ERR_FORMAT,
+                        "%s:%zu: expected a line of UTF-8 text, found other bytes; "
+                        "the file is damaged, get it again", path, number);
         world_line *l = &w->line[w->n_line];
         if (world_cut_line(p, (size_t)(stop - p), l)) {
             if (world_is_head(l->tag)) {
@@ -11020,8 +11167,6 @@ static almost_status world_load(almost *a, const char *dir, world **out) {
 }
 
 /* ---- Sentences ---- */
-
-static int world_is_letter(int c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 
 /* "a " or "an " by the first letter, with the few words that sound otherwise. */
 static void world_article(text *t, const char *noun) {
@@ -11768,7 +11913,7 @@ static almost_status world_speak(const world *w, rng *r, const world_speaker *sp
 }
 
 /* world_speak for callers who need no account of it. */
-static almost_status world_reply(const world *w, rng *r, const world_speaker *sp,
+static ALMOST_MAYBE_UNUSED almost_status world_reply(const world *w, rng *r, const world_speaker *sp,
                                  const world_query *q, text *t) {
     return world_speak(w, r, sp, q, t, NULL);
 }
@@ -14720,19 +14865,11 @@ static int judge_compare(const judge *j, const judge_query *q, const char *r1,
 }
 
 /* The same from the dialogue's text. */
-static int judge_prefers(const judge *j, const char *dialogue, const char *r1,
+static ALMOST_MAYBE_UNUSED int judge_prefers(const judge *j, const char *dialogue, const char *r1,
                          const char *r2) {
     judge_query q;
     judge_parse(j, dialogue, &q);
     return judge_compare(j, &q, r1, r2);
-}
-
-/* The same by a judge who is wrong in `flip` of 1000 cases, drawn for this item alone. */
-static int judge_noisy(const judge *j, const char *dialogue, const char *r1, const char *r2,
-                       uint64_t seed, uint64_t item, int flip) {
-    rng r = rng_at(seed, RNG_JUDGE, item);
-    int better = judge_prefers(j, dialogue, r1, r2);
-    return rng_per_mille(&r, flip) ? -better : better;
 }
 
 /* ---- Agreement with judgements written by hand ------------------------ */
@@ -18601,7 +18738,7 @@ typedef struct { double first, second; uint8_t read; } review;
 /* The official parser: the first line, commas made spaces, must be two numbers with one
  * space between. Anything else is unreadable; official quirk `review` makes that the scores
  * -1 and -1, a tie that takes a point from both sums. */
-static void review_parse(const char *s, size_t n, uint32_t quirks, review *out) {
+static ALMOST_MAYBE_UNUSED void review_parse(const char *s, size_t n, uint32_t quirks, review *out) {
     char line[64];
     const char *stop = memchr(s, '\n', n), *space;
     size_t len = MIN(stop ? (size_t)(stop - s) : n, sizeof line);
@@ -18986,68 +19123,6 @@ static almost_status bench_judge(almost *a, const judge *j, const char *const *a
     return ALMOST_OK;
 }
 
-/* ---- Are the synthetic labels right? ---- */
-
-typedef struct {
-    estimate precision;     /* share of pairs whose chosen reply has more gold; tie half */
-    estimate gold_gap;      /* mean gold of chosen minus rejected, in full points        */
-    double length_gap;      /* mean characters of chosen minus rejected                  */
-    int64_t pairs, outside; /* judged; outside the judge's grammar                       */
-} label_audit;
-
-/* Audits comparisons against gold; clusters are the prompts. `only`: restrict to one pair
- * of configurations {chosen, rejected}, NULL for all. One such audit after each filter is
- * the waterfall of the report. */
-static almost_status bench_labels(almost *a, const judge *j, const comparisons *p,
-                                 const compare_pair *only, uint64_t seed,
-                                 label_audit *out) {
-    arena r;
-    arena_init(&r, a);
-    outcome *o = arena_take(&r, p->n + 1, sizeof *o);
-    outcome *gap = arena_take(&r, p->n + 1, sizeof *gap);
-    almost_status st = o && gap ? ALMOST_OK : ALMOST_ERR_MEMORY;
-    int64_t chars = 0;
-    size_t n = 0;
-    memset(out, 0, sizeof *out);
-    for (size_t i = 0; i < p->n && st == ALMOST_OK; i++) {
-        const pair_record *v = &p->v[i];
-        judge_query q;
-        judge_score x, y;
-        if (only && (only->chosen != p->config[i].chosen ||
-                     only->rejected != p->config[i].rejected))
-            continue;
-        judge_parse(j, v->prompt, &q);
-        judge_grade(j, &q, v->chosen, &x);
-        judge_grade(j, &q, v->rejected, &y);
-        if (!(x.flags & JUDGE_UNDERSTOOD)) { out->outside++; continue; }
-        o[n].cluster = gap[n].cluster = p->prompt[i];
-        outcome_compare(&o[n], x.total, y.total, QUIRKS_FIXED);
-        gap[n].credit = (int64_t)(x.total - y.total) * (CREDIT / 1000);
-        chars += (int64_t)slice_chars(v->chosen, strlen(v->chosen)) -
-                 (int64_t)slice_chars(v->rejected, strlen(v->rejected));
-        n++;
-    }
-    out->pairs = (int64_t)n;
-    out->length_gap = n ? (double)chars / (double)n : 0;
-    if (st == ALMOST_OK) st = stat_estimate(a, o, n, seed, &out->precision);
-    if (st == ALMOST_OK) st = stat_estimate(a, gap, n, seed, &out->gold_gap);
-    arena_free(&r);
-    return st;
-}
-
-/* One audit as a JSON object. */
-static void label_audit_json(text *t, const label_audit *l) {
-    text_fmt(t,
-             "{\"pairs\": %lld, \"outside\": %lld, \"length_gap\": ", (long long)l->pairs,
-             (long long)l->outside);
-    text_f64(t, l->length_gap);
-    text_str(t, ", \"precision\": ");
-    estimate_json(t, &l->precision);
-    text_str(t, ", \"gold_gap\": ");
-    estimate_json(t, &l->gold_gap);
-    text_char(t, '}');
-}
-
 /* ---- Log-probabilities of replies ---- */
 
 /* Appends <bos> prompt reply [<eos>]; *target: place of the first reply token. Too long for
@@ -19311,21 +19386,6 @@ static almost_status bench_mc(model *m, const mc_set *s, const eval_templates *t
     return st;
 }
 
-/* Estimates of all groups as JSON members of one object, "all" last. */
-static almost_status bench_groups_json(almost *a, text *t, const outcome *o, size_t n,
-                                      const group_names *g, uint64_t seed) {
-    estimate e[GROUPS_MOST + 1];
-    TRY(stat_groups(a, o, n, g->n, seed, e));
-    for (size_t i = 0; i <= g->n; i++) {
-        text_str(t, i ? ", " : "{");
-        json_put_str(t, i < g->n ? g->name[i] : "all");
-        text_str(t, ": ");
-        estimate_json(t, &e[i]);
-    }
-    text_char(t, '}');
-    return text_status(t);
-}
-
 /* ====================================================================
  * [35] COMMANDS
  * --------------------------------------------------------------------
@@ -19337,7 +19397,8 @@ static almost_status bench_groups_json(almost *a, text *t, const outcome *o, siz
  * ==================================================================== */
 
 typedef enum {
-    OPTION_TEXT,   /* any text                                        */
+    OPTION_TEXT,   /* a name: text of less than CALL_PATH bytes       */
+    OPTION_LONG,   /* text of any length                              */
     OPTION_INT,    /* decimal integer                                 */
     OPTION_REAL,   /* decimal number                                  */
     OPTION_FLAG,   /* present or absent                               */
@@ -19381,23 +19442,28 @@ struct command {
 /* Index of the option, or -1. */
 static int option_find(const command *cmd, const char *name, size_t n) {
     for (int i = 0; i < OPTIONS_MAX && cmd->options[i].name; i++)
-        if (strlen(cmd->options[i].name) == n && !memcmp(cmd->options[i].name, name, n)) return i;
+        if (strlen(cmd->options[i].name) == n && !memcmp(cmd->options[i].name, name, n))
+            return i;
     return -1;
 }
 
 /* Does the text suit the option's kind? */
-static almost_status option_check(almost *a, const command *cmd, const option *o, const char *v) {
+static almost_status option_check(almost *a, const command *cmd, const option *o,
+                                  const char *v) {
     int64_t i;
     double d;
     if (o->kind == OPTION_INT && *v && !text_parse_i64(v, strlen(v), &i))
-        return fail(a, ALMOST_ERR_ARGUMENT, "%s: option --%s: expected an integer, found '%s'",
-                    cmd->name, o->name, v);
+        return fail(a, ALMOST_ERR_ARGUMENT,
+                    "%s: option --%s: expected an integer, found '%s'", cmd->name, o->name,
+                    v);
     if (o->kind == OPTION_REAL && *v && !text_parse_f64(v, strlen(v), &d))
-        return fail(a, ALMOST_ERR_ARGUMENT, "%s: option --%s: expected a number, found '%s'",
-                    cmd->name, o->name, v);
-    if (strlen(v) >= CALL_PATH)
-        return fail(a, ALMOST_ERR_ARGUMENT, "%s: option --%s: longer than %d characters",
-                    cmd->name, o->name, CALL_PATH - 1);
+        return fail(a, ALMOST_ERR_ARGUMENT,
+                    "%s: option --%s: expected a number, found '%s'", cmd->name, o->name,
+                    v);
+    if (o->kind != OPTION_LONG && strlen(v) >= CALL_PATH)
+        return fail(a, ALMOST_ERR_ARGUMENT,
+                    "%s: option --%s: expected at most %d characters, found %zu", cmd->name,
+                    o->name, CALL_PATH - 1, strlen(v));
     return ALMOST_OK;
 }
 
@@ -19414,13 +19480,15 @@ static const char *option_bare(const command *cmd, int k, size_t *n) {
 }
 
 static almost_status call_unknown(almost *a, const command *cmd, const char *word) {
-    return fail(a, ALMOST_ERR_ARGUMENT, "%s: unknown option '%s'; 'almost help %s' lists them",
-                cmd->name, word, cmd->name);
+    return fail(a, ALMOST_ERR_ARGUMENT,
+                "%s: unknown option '%s'; 'almost help %s' lists them", cmd->name, word,
+                cmd->name);
 }
 
 /* Reads one word of a command line: `--name value`, `--name=value`, `--flag`, `name=value`
  * (recipes) or a bare word. *used is how many words it took. */
-static almost_status call_word(call *c, const char *const *words, size_t n, int *bare, size_t *used) {
+static almost_status call_word(call *c, const char *const *words, size_t n, int *bare,
+                               size_t *used) {
     const char *w = words[0], *key = w, *value = NULL;
     size_t key_n;
     int dashed = w[0] == '-' && w[1] == '-';
@@ -19432,8 +19500,10 @@ static almost_status call_word(call *c, const char *const *words, size_t n, int 
     if (!dashed && (!equals || i < 0)) {
         key = option_bare(c->cmd, (*bare)++, &key_n);
         if (!key)
-            return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: unexpected word '%s'; 'almost help %s' "
-                        "shows its use", c->cmd->name, w, c->cmd->name);
+            return fail(c->a, ALMOST_ERR_ARGUMENT,
+                        "%s: unexpected word '%s'; 'almost help %s' "
+                        "shows its use",
+                        c->cmd->name, w, c->cmd->name);
         i = option_find(c->cmd, key, key_n);
         value = w;
     } else if (i < 0) {
@@ -19444,8 +19514,8 @@ static almost_status call_word(call *c, const char *const *words, size_t n, int 
         value = "1";
     } else {
         if (n < 2)
-            return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: option --%s needs a value", c->cmd->name,
-                        c->cmd->options[i].name);
+            return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: option --%s needs a value",
+                        c->cmd->name, c->cmd->options[i].name);
         value = words[1];
         *used = 2;
     }
@@ -19457,13 +19527,16 @@ static almost_status call_word(call *c, const char *const *words, size_t n, int 
 /* Reads all words, fills in defaults, and refuses what is missing. */
 static almost_status call_parse(call *c, const char *const *words, size_t n) {
     int bare = 0;
-    for (size_t i = 0, used; i < n; i += used) TRY(call_word(c, words + i, n - i, &bare, &used));
+    for (size_t i = 0, used; i < n; i += used)
+        TRY(call_word(c, words + i, n - i, &bare, &used));
     for (int i = 0; i < OPTIONS_MAX && c->cmd->options[i].name; i++) {
         const option *o = &c->cmd->options[i];
         if (c->value[i]) continue;
         if (!o->preset)
-            return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: --%s is missing: %s; 'almost help %s' "
-                        "shows its use", c->cmd->name, o->name, o->help, c->cmd->name);
+            return fail(c->a, ALMOST_ERR_ARGUMENT,
+                        "%s: --%s is missing: %s; 'almost help %s' "
+                        "shows its use",
+                        c->cmd->name, o->name, o->help, c->cmd->name);
         if (*o->preset) c->value[i] = o->preset;
     }
     return ALMOST_OK;
@@ -19481,16 +19554,20 @@ static int call_flag(const call *c, const char *name) {
 }
 
 /* Integer option, refused outside [low, high]. */
-static almost_status call_int(const call *c, const char *name, int64_t low, int64_t high, int64_t *out) {
+static almost_status call_int(const call *c, const char *name, int64_t low, int64_t high,
+                              int64_t *out) {
     const char *v = call_text(c, name);
     *out = 0;
     if (!text_parse_i64(v, strlen(v), out) || *out < low || *out > high)
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: option --%s: expected an integer from %lld to "
-                    "%lld, found '%s'", c->cmd->name, name, (long long)low, (long long)high, v);
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "%s: option --%s: expected an integer from %lld to "
+                    "%lld, found '%s'",
+                    c->cmd->name, name, (long long)low, (long long)high, v);
     return ALMOST_OK;
 }
 
-static almost_status call_int32(const call *c, const char *name, int64_t low, int64_t high, int32_t *out) {
+static almost_status call_int32(const call *c, const char *name, int64_t low, int64_t high,
+                                int32_t *out) {
     int64_t v;
     TRY(call_int(c, name, low, high, &v));
     *out = (int32_t)v;
@@ -19498,16 +19575,25 @@ static almost_status call_int32(const call *c, const char *name, int64_t low, in
 }
 
 /* Real option, refused outside [low, high]. */
-static almost_status call_real(const call *c, const char *name, double low, double high, double *out) {
+static almost_status call_real(const call *c, const char *name, double low, double high,
+                               double *out) {
     const char *v = call_text(c, name);
     *out = 0;
-    if (!text_parse_f64(v, strlen(v), out) || !(*out >= low && *out <= high))
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: option --%s: the number '%s' is out of range",
-                    c->cmd->name, name, v);
-    return ALMOST_OK;
+    if (text_parse_f64(v, strlen(v), out) && *out >= low && *out <= high) return ALMOST_OK;
+    text range; // fail() prints no reals
+    text_init(&range, c->a);
+    text_f64(&range, low);
+    text_str(&range, " to ");
+    text_f64(&range, high);
+    fail(c->a, ALMOST_ERR_ARGUMENT,
+         "%s: option --%s: expected a number from %s, found '%s'", c->cmd->name, name,
+         range.s ? range.s : "its range", v);
+    text_free(&range);
+    return ALMOST_ERR_ARGUMENT;
 }
 
-static almost_status call_f32(const call *c, const char *name, double low, double high, float *out) {
+static almost_status call_f32(const call *c, const char *name, double low, double high,
+                              float *out) {
     double v;
     TRY(call_real(c, name, low, high, &v));
     *out = (float)v;
@@ -19519,10 +19605,13 @@ static almost_status call_f32(const call *c, const char *name, double low, doubl
 static almost_status call_resolve(const call *c, const char *name, char path[CALL_PATH]) {
     const char *base = c->folder, *rest = name;
     if (!strncmp(name, "data/", 5) && *c->data) base = c->data, rest = name + 5;
-    else if (!strncmp(name, "weights/", 8) && *c->weights) base = c->weights, rest = name + 8;
+    else if (!strncmp(name, "weights/", 8) && *c->weights)
+        base = c->weights, rest = name + 8;
     else if (name[0] == '/' || !strcmp(name, "-")) base = "";
     int fits = *base ? path_join(path, CALL_PATH, base, rest) : strlen(rest) < CALL_PATH;
-    if (!fits) return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: the path of '%s' is too long", c->cmd->name, name);
+    if (!fits)
+        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: the path of '%s' is too long",
+                    c->cmd->name, name);
     if (!*base) memcpy(path, rest, strlen(rest) + 1);
     return ALMOST_OK;
 }
@@ -19533,12 +19622,14 @@ static almost_status call_path(const call *c, const char *name, char path[CALL_P
 }
 
 /* The option's file name with its last extension replaced: sft.gguf -> sft.jsonl. */
-static almost_status call_sibling(const call *c, const char *name, const char *ending, char path[CALL_PATH]) {
+static almost_status call_sibling(const call *c, const char *name, const char *ending,
+                                  char path[CALL_PATH]) {
     TRY(call_path(c, name, path));
     char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
     size_t stem = dot && (!slash || dot > slash) ? (size_t)(dot - path) : strlen(path);
     if (stem + strlen(ending) >= CALL_PATH)
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: the path '%s' is too long", c->cmd->name, path);
+        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: the path '%s' is too long",
+                    c->cmd->name, path);
     memcpy(path + stem, ending, strlen(ending) + 1);
     return ALMOST_OK;
 }
@@ -19547,7 +19638,8 @@ static almost_status call_sibling(const call *c, const char *name, const char *e
 static almost_status call_write(call *c, const text *t) {
     TRY(text_status(t));
     if (c->write && t->n && c->write(c->user, t->s, t->n))
-        return fail(c->a, ALMOST_ERR_IO, "%s: standard output could not be written", c->cmd->name);
+        return fail(c->a, ALMOST_ERR_IO, "%s: standard output could not be written",
+                    c->cmd->name);
     return ALMOST_OK;
 }
 
@@ -19612,8 +19704,8 @@ static void call_canonical(const call *c, text *t) {
         if (c->value[i]) text_fmt(t, " %s=%s", c->cmd->options[i].name, c->value[i]);
 }
 
-/* SHA-256 of the contract, the canonical line, and the digests of all inputs: two calls with
- * one key have one result. Names a checkpoint's owner and a recipe line's outputs. */
+/* SHA-256 of the contract, the canonical line, and the digests of all inputs: two calls
+ * with one key have one result. Names a checkpoint's owner and a recipe line's outputs. */
 static almost_status call_key(const call *c, char key[65]) {
     text t;
     almost_status s = ALMOST_OK;
@@ -19653,17 +19745,19 @@ static almost_status call_key(const call *c, char key[65]) {
 /* ---- what all training stages share ---- */
 
 /* Options every training command takes, in this order. */
-#define TRAINING_OPTIONS(epochs_, batch_, lr_, decay_)                                                \
-    {"epochs", OPTION_REAL, epochs_, "passes over the data"},                                         \
-    {"batch", OPTION_INT, batch_, "samples per optimiser step"},                                      \
-    {"lr", OPTION_REAL, lr_, "peak learning rate"},                                                   \
-    {"warmup", OPTION_REAL, "0.03", "share of the steps that warm up"},                               \
-    {"decay", OPTION_REAL, decay_, "weight decay on matrices"},                                       \
-    {"clip", OPTION_REAL, "1", "largest global gradient norm; 0: off"},                               \
-    {"seed", OPTION_INT, "1", "seed of initialisation and order"}
+#define TRAINING_OPTIONS(epochs_, batch_, lr_, decay_)                                     \
+    {"epochs", OPTION_REAL, epochs_, "passes over the data"},                              \
+        {"batch", OPTION_INT, batch_, "samples per optimiser step"},                       \
+        {"lr", OPTION_REAL, lr_, "peak learning rate"},                                    \
+        {"warmup", OPTION_REAL, "0.03", "share of the steps that warm up"},                \
+        {"decay", OPTION_REAL, decay_, "weight decay on matrices"},                        \
+        {"clip", OPTION_REAL, "1", "largest global gradient norm; 0: off"}, {              \
+        "seed", OPTION_INT, "1", "seed of initialisation and order"                        \
+    }
 
 /* Reads the options above; steps = epochs over n samples, rounded up. */
-static almost_status training_config(const call *c, size_t n, adamw_config *o, size_t *per_step, uint64_t *seed) {
+static almost_status training_config(const call *c, size_t n, adamw_config *o,
+                                     size_t *per_step, uint64_t *seed) {
     int64_t b, s;
     double epochs, warm, decay;
     *o = adamw_defaults();
@@ -19693,7 +19787,8 @@ static almost_status stage_model(const call *c, const char *name, model **m) {
     if ((*m)->tok) return ALMOST_OK;
     model_free(*m);
     *m = NULL;
-    return fail(c->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer that can be used here", path);
+    return fail(c->a, ALMOST_ERR_FORMAT,
+                "%s: the model has no tokenizer that can be used here", path);
 }
 
 /* Weight type by name, for --type. */
@@ -19706,29 +19801,33 @@ static almost_status stage_type(const call *c, int *type) {
             *type = known[i].type;
             return ALMOST_OK;
         }
-    return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: option --type: expected f32, f16, bf16 or q8_0, found '%s'",
+    return fail(c->a, ALMOST_ERR_ARGUMENT,
+                "%s: option --type: expected f32, f16, bf16 or q8_0, found '%s'",
                 c->cmd->name, v);
 }
 
 /* Writes a trained model and, beside it, its metrics (.jsonl) and ledger (.ledger.jsonl);
  * then forgets the checkpoint it came from. */
-static almost_status stage_trained(call *c, model *m, trainer *t, const char *checkpoint, int type) {
+static almost_status stage_trained(call *c, model *m, trainer *t, const char *checkpoint,
+                                   int type) {
     char path[CALL_PATH];
     TRY(text_status(&t->metrics));
     TRY(text_status(&t->ledger));
     TRY(call_path(c, "metrics", path));
-    if (*call_text(c, "metrics")) TRY(file_write(c->a, path, t->metrics.s ? t->metrics.s : "", t->metrics.n));
+    if (*call_text(c, "metrics"))
+        TRY(file_write(c->a, path, t->metrics.s ? t->metrics.s : "", t->metrics.n));
     TRY(call_path(c, "ledger", path));
-    if (*call_text(c, "ledger")) TRY(file_write(c->a, path, t->ledger.s ? t->ledger.s : "", t->ledger.n));
+    if (*call_text(c, "ledger"))
+        TRY(file_write(c->a, path, t->ledger.s ? t->ledger.s : "", t->ledger.n));
     TRY(call_path(c, "out", path));
     TRY(model_save(m, path, type));
     return file_exists(checkpoint) ? file_remove(c->a, checkpoint) : ALMOST_OK;
 }
 
 /* Trains m on the job's samples to the end, through a checkpoint beside --out that a later
- * call with the same key goes on from; then `finish` (may be NULL), and saves. */
-static almost_status stage_train(call *c, model *m, const adamw_config *o, train_job *job, int type,
-                                 almost_status (*finish)(void *ctx, model *m)) {
+ * call with the same key goes on from, and saves. */
+static almost_status stage_train(call *c, model *m, const adamw_config *o, train_job *job,
+                                 int type) {
     char checkpoint[CALL_PATH], key[65];
     trainer *t;
     TRY(call_sibling(c, "out", ".state", checkpoint));
@@ -19738,7 +19837,6 @@ static almost_status stage_train(call *c, model *m, const adamw_config *o, train
     job->key = key;
     job->resume = 1;
     almost_status s = train_run(t, job);
-    if (s == ALMOST_OK && finish) s = finish(job->ctx, m);
     if (s == ALMOST_OK) s = stage_trained(c, m, t, checkpoint, type);
     trainer_close(t);
     return s;
@@ -19768,7 +19866,8 @@ static almost_status stage_corpus(call *c) {
         text_str(&t, "\n\f\n");
         if (s == ALMOST_OK && i % 1000 == 999) s = progress(c->a, "corpus", i + 1, n, "");
     }
-    if (s == ALMOST_OK) s = *call_text(c, "out") ? call_save(c, "out", &t) : call_write(c, &t);
+    if (s == ALMOST_OK)
+        s = *call_text(c, "out") ? call_save(c, "out", &t) : call_write(c, &t);
     text_free(&t);
     world_free(w);
     return s;
@@ -19801,7 +19900,8 @@ static almost_status pretrain_sample(pretrain_source *p, uint64_t g, size_t end)
     }
     TRY(p->all.st);
     if (p->all.n < end)
-        return fail(p->all.a, ALMOST_ERR_FORMAT, "pretrain: %u documents do not fill a context of %zu tokens",
+        return fail(p->all.a, ALMOST_ERR_FORMAT,
+                    "pretrain: %u documents do not fill a context of %zu tokens",
                     PRETRAIN_DOCUMENTS, p->context);
     p->all.n = end;
     return ALMOST_OK;
@@ -19812,7 +19912,8 @@ static almost_status pretrain_get(void *ctx, int64_t step, size_t i, sample *out
     uint64_t first = (uint64_t)(step - 1) * p->batch;
     if (p->step != step) {
         ids_clear(&p->all);
-        for (size_t k = 0; k < p->batch; k++) TRY(pretrain_sample(p, first + k, (k + 1) * p->context));
+        for (size_t k = 0; k < p->batch; k++)
+            TRY(pretrain_sample(p, first + k, (k + 1) * p->context));
         p->step = step;
     }
     memset(out, 0, sizeof *out);
@@ -19824,7 +19925,8 @@ static almost_status pretrain_get(void *ctx, int64_t step, size_t i, sample *out
 }
 
 /* Learns the family's tokenizer from the first documents: the same for every size. */
-static almost_status pretrain_tokenizer(call *c, world *w, uint64_t seed, int vocab, tokenizer **tok) {
+static almost_status pretrain_tokenizer(call *c, world *w, uint64_t seed, int vocab,
+                                        tokenizer **tok) {
     text t;
     almost_status s = ALMOST_OK;
     text_init(&t, c->a);
@@ -19863,7 +19965,8 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     TRY(stage_type(c, &type));
     TRY(pretrain_shape(c, &s));
     TRY(call_int(c, "tokens", 1, INT64_C(1) << 40, &tokens));
-    TRY(training_config(c, (size_t)(tokens / s.context + (tokens % s.context != 0)), &o, &p->batch, &seed));
+    TRY(training_config(c, (size_t)(tokens / s.context + (tokens % s.context != 0)), &o,
+                        &p->batch, &seed));
     TRY(pretrain_tokenizer(c, w, seed, s.vocab, &p->tok));
     s.vocab = (int32_t)tok_vocab(p->tok);
     TRY(model_new(c->a, &s, m));
@@ -19878,7 +19981,7 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     job.get = pretrain_get;
     job.ctx = p;
     job.goal = objective_nll();
-    return stage_train(c, *m, &o, &job, type, NULL);
+    return stage_train(c, *m, &o, &job, type);
 }
 
 static almost_status stage_pretrain(call *c) {
@@ -19911,8 +20014,8 @@ typedef struct {
     size_t *start; /* [n+1] */
 } stage_tokens;
 
-static almost_status stage_tokens_of(almost *a, arena *r, const tokenizer *tok, const char *const *s, size_t n,
-                                     stage_tokens *out) {
+static almost_status stage_tokens_of(almost *a, arena *r, const tokenizer *tok,
+                                     const char *const *s, size_t n, stage_tokens *out) {
     ids_init(&out->all, a);
     out->start = arena_take(r, n + 1, sizeof *out->start);
     if (!out->start) return ALMOST_ERR_MEMORY;
@@ -19924,7 +20027,8 @@ static almost_status stage_tokens_of(almost *a, arena *r, const tokenizer *tok, 
 }
 
 /* Turns drawn ids into text, cut where the reply ends. */
-static almost_status stage_reply(const model *m, const gen_result *g, text *out, uint8_t *ended) {
+static almost_status stage_reply(const model *m, const gen_result *g, text *out,
+                                 uint8_t *ended) {
     TRY(tok_decode(m->tok, g->ids, g->n, out));
     if (out->n > g->bytes) {
         out->n = g->bytes;
@@ -19936,8 +20040,9 @@ static almost_status stage_reply(const model *m, const gen_result *g, text *out,
 
 /* Draws replies for the batch. A prompt that leaves no room in the context gets an empty,
  * unended reply, which every filter drops. */
-static almost_status stage_say_run(const stage_voice *v, const say_config *c, const say_batch *b, arena *r,
-                                   stage_tokens *t, ids *front, text *reply, uint8_t *ended) {
+static almost_status stage_say_run(const stage_voice *v, const say_config *c,
+                                   const say_batch *b, arena *r, stage_tokens *t,
+                                   ids *front, text *reply, uint8_t *ended) {
     gen_config g = {0};
     gen_request *req = arena_take(r, b->n, sizeof *req);
     gen_result *res = arena_take(r, b->n, sizeof *res);
@@ -19963,11 +20068,13 @@ static almost_status stage_say_run(const stage_voice *v, const say_config *c, co
     g.slots = 96;
     gen_prefix prefix = {front->v, front->n};
     TRY(generate(v->m, &g, &prefix, 1, req, n, r, res));
-    for (size_t i = 0; i < n; i++) TRY(stage_reply(v->m, &res[i], &reply[whose[i]], &ended[whose[i]]));
+    for (size_t i = 0; i < n; i++)
+        TRY(stage_reply(v->m, &res[i], &reply[whose[i]], &ended[whose[i]]));
     return ALMOST_OK;
 }
 
-static almost_status stage_say(void *ctx, const say_config *c, const say_batch *b, text *reply, uint8_t *ended) {
+static almost_status stage_say(void *ctx, const say_config *c, const say_batch *b,
+                               text *reply, uint8_t *ended) {
     stage_voice *v = ctx;
     arena r;
     ids front;
@@ -19993,9 +20100,10 @@ static speaker stage_speaker(stage_voice *v, model *m, int greedy) {
 
 /* ---- a reward model as a scorer ---- */
 
-/* What the reward model reads: <bos> prompt reply <eos>, cut from the left to the context so
- * that the end token, where the score is read, always survives. Appends to out. */
-static almost_status score_ids(const model *rm, const char *prompt, const char *reply, uint32_t quirks, ids *out) {
+/* What the reward model reads: <bos> prompt reply <eos>, cut from the left to the context
+ * so that the end token, where the score is read, always survives. Appends to out. */
+static almost_status score_ids(const model *rm, const char *prompt, const char *reply,
+                               uint32_t quirks, ids *out) {
     text t;
     size_t first = out->n, most = (size_t)rm->s.context;
     text_init(&t, rm->a);
@@ -20011,7 +20119,8 @@ static almost_status score_ids(const model *rm, const char *prompt, const char *
     ids_push(out, tok_eos(rm->tok));
     if (s == ALMOST_OK) s = out->st;
     if (s == ALMOST_OK && out->n - first > most) {
-        memmove(out->v + first + 1, out->v + out->n - (most - 1), (most - 1) * sizeof *out->v);
+        memmove(out->v + first + 1, out->v + out->n - (most - 1),
+                (most - 1) * sizeof *out->v);
         out->n = first + most; // <bos> stays in front
     }
     return s;
@@ -20020,8 +20129,9 @@ static almost_status score_ids(const model *rm, const char *prompt, const char *
 #define SCORE_BATCH 64 /* sequences per forward call; no bits depend on it */
 
 /* value[i] = normalised score of reply[i] to prompt[i]. */
-static almost_status score_chunk(model *rm, decoder *d, const char *const *prompt, const char *const *reply, size_t n,
-                                 uint32_t quirks, kv *cache, ids *all, float *value) {
+static almost_status score_chunk(model *rm, decoder *d, const char *const *prompt,
+                                 const char *const *reply, size_t n, uint32_t quirks,
+                                 kv *cache, ids *all, float *value) {
     kv_seq seq[SCORE_BATCH];
     size_t start[SCORE_BATCH + 1] = {0};
     ids_clear(all);
@@ -20035,28 +20145,33 @@ static almost_status score_chunk(model *rm, decoder *d, const char *const *promp
         seq[i] = q;
     }
     TRY(decode(d, seq, n, NULL, value));
-    for (size_t i = 0; i < n; i++) value[i] = (value[i] - rm->reward_shift) * rm->reward_scale;
+    for (size_t i = 0; i < n; i++)
+        value[i] = (value[i] - rm->reward_shift) * rm->reward_scale;
     return ALMOST_OK;
 }
 
 /* Scores n (prompt, reply) pairs with a reward model. */
-static almost_status score_texts(model *rm, const char *stage, const char *const *prompt, const char *const *reply,
-                                 size_t n, uint32_t quirks, float *value) {
+static almost_status score_texts(model *rm, const char *stage, const char *const *prompt,
+                                 const char *const *reply, size_t n, uint32_t quirks,
+                                 float *value) {
     decoder *d;
     kv cache[SCORE_BATCH];
     ids all;
     size_t open = 0;
     if (!rm->s.head)
-        return fail(rm->a, ALMOST_ERR_ARGUMENT, "%s: the model has no reward head; name a reward model", stage);
+        return fail(rm->a, ALMOST_ERR_ARGUMENT,
+                    "%s: the model has no reward head; name a reward model", stage);
     memset(cache, 0, sizeof cache);
     TRY(decoder_open(rm, &d));
     ids_init(&all, rm->a);
     almost_status s = ALMOST_OK;
-    for (; open < MIN(n, (size_t)SCORE_BATCH) && s == ALMOST_OK; open++) s = kv_open(&cache[open], rm, (size_t)rm->s.context);
+    for (; open < MIN(n, (size_t)SCORE_BATCH) && s == ALMOST_OK; open++)
+        s = kv_open(&cache[open], rm, (size_t)rm->s.context);
     for (size_t i = 0; i < n && s == ALMOST_OK; i += SCORE_BATCH) {
         size_t m = MIN(n - i, (size_t)SCORE_BATCH);
         s = score_chunk(rm, d, prompt + i, reply + i, m, quirks, cache, &all, value + i);
-        if (s == ALMOST_OK) s = progress(rm->a, stage, (int64_t)(i + m), (int64_t)n, "scored");
+        if (s == ALMOST_OK)
+            s = progress(rm->a, stage, (int64_t)(i + m), (int64_t)n, "scored");
     }
     while (open) kv_close(&cache[--open]);
     ids_free(&all);
@@ -20122,7 +20237,14 @@ static almost_status set_get(void *ctx, int64_t step, size_t i, sample *out) {
 static almost_status set_ready(stage_set *d, const char *where) {
     d->mark = arena_here(&d->r);
     if (d->n) return d->all.st;
-    return fail(d->a, ALMOST_ERR_FORMAT, "%s: no sample fits the model's context (%zu do not)", where, d->dropped);
+    if (!d->dropped)
+        return fail(d->a, ALMOST_ERR_FORMAT, "%s: expected at least one record, found none",
+                    where);
+    return fail(
+        d->a, ALMOST_ERR_LIMIT,
+        "%s: none of %zu samples fits the model's context; shorten them or use a model "
+        "with a larger context",
+        where, d->dropped);
 }
 
 /* ---- sft ---- */
@@ -20192,7 +20314,7 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
     job.ctx = d;
     job.goal = objective_nll();
     m->kind = MODEL_POLICY;
-    return stage_train(c, m, &o, &job, type, NULL);
+    return stage_train(c, m, &o, &job, type);
 }
 
 static almost_status stage_sft(call *c) {
@@ -20209,7 +20331,8 @@ static almost_status stage_sft(call *c) {
 /* ---- rm ---- */
 
 /* Both sequences of each pair, as score_ids reads them, the score at the end token. */
-static almost_status rm_set(stage_set *d, const model *m, const pair_record *v, size_t n, uint32_t quirks) {
+static almost_status rm_set(stage_set *d, const model *m, const pair_record *v, size_t n,
+                            uint32_t quirks) {
     d->start = arena_take(&d->r, 2 * n + 1, sizeof *d->start);
     if (!d->start) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < n; i++) {
@@ -20225,74 +20348,41 @@ static almost_status rm_set(stage_set *d, const model *m, const pair_record *v, 
     return ALMOST_OK;
 }
 
-/* Mean 0 and deviation 1 over the chosen replies of the training pairs: the constants a
- * reward model carries. They change no preference, only the scale PPO sees. */
-static almost_status rm_normalise(model *rm, const pair_record *v, size_t n, uint32_t quirks) {
-    arena r;
-    arena_init(&r, rm->a);
-    const char **prompt = arena_take(&r, n, sizeof *prompt), **reply = arena_take(&r, n, sizeof *reply);
-    float *x = arena_take(&r, n, sizeof *x);
-    almost_status s = prompt && reply && x ? ALMOST_OK : ALMOST_ERR_MEMORY;
-    rm->reward_shift = 0;
-    rm->reward_scale = 1;
-    for (size_t i = 0; i < n && s == ALMOST_OK; i++) prompt[i] = v[i].prompt, reply[i] = v[i].chosen;
-    if (s == ALMOST_OK) s = score_texts(rm, "rm normalise", prompt, reply, n, quirks, x);
-    if (s == ALMOST_OK) {
-        double mean = rm->a->k->lane8_sum(x, n) / (double)n;
-        double square = rm->a->k->lane8_sumsq(x, n) / (double)n;
-        double variance = square - f64_keep(mean * mean);
-        rm->reward_shift = (float)mean;
-        rm->reward_scale = variance > 1e-12 ? (float)(1.0 / m_sqrt(variance)) : 1.0f;
-    }
-    arena_free(&r);
-    return s;
-}
-
-typedef struct { stage_set set; const pair_record *v; size_t n; uint32_t quirks; } rm_source;
-
-static almost_status rm_get(void *ctx, int64_t step, size_t i, sample *out) {
-    return set_get(&((rm_source *)ctx)->set, step, i, out);
-}
-static almost_status rm_finish(void *ctx, model *m) {
-    rm_source *d = ctx;
-    return rm_normalise(m, d->v, d->n, d->quirks);
-}
-
-static almost_status rm_run(call *c, model *m, rm_source *d) {
+static almost_status rm_run(call *c, model *m, stage_set *d) {
     char path[CALL_PATH];
     pair_record *v;
+    size_t n;
+    uint32_t quirks;
     int type;
     adamw_config o;
     train_job job;
     TRY(stage_type(c, &type));
-    TRY(quirks_parse(c->a, call_text(c, "quirks"), &d->quirks));
+    TRY(quirks_parse(c->a, call_text(c, "quirks"), &quirks));
     TRY(call_path(c, "pairs", path));
-    TRY(pairs_read(c->a, &d->set.r, path, &v, &d->n));
-    d->v = v;
-    TRY(rm_set(&d->set, m, v, d->n, d->quirks));
-    TRY(set_ready(&d->set, path));
-    TRY(training_config(c, d->n, &o, &d->set.batch, &d->set.seed));
-    model_head_init(m, d->set.seed);
+    TRY(pairs_read(c->a, &d->r, path, &v, &n));
+    TRY(rm_set(d, m, v, n, quirks));
+    TRY(set_ready(d, path));
+    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
+    model_head_init(m, d->seed);
     m->kind = MODEL_REWARD;
     memset(&job, 0, sizeof job);
     job.stage = "rm";
-    job.batch = d->set.batch;
-    job.get = rm_get;
+    job.batch = d->batch;
+    job.get = set_get;
     job.ctx = d;
     job.goal = objective_pairs();
-    return stage_train(c, m, &o, &job, type, rm_finish);
+    return stage_train(c, m, &o, &job, type);
 }
 
 static almost_status stage_rm(call *c) {
     model *base, *m = NULL;
-    rm_source d;
-    memset(&d, 0, sizeof d);
+    stage_set d;
     TRY(stage_model(c, "init", &base));
-    set_init(&d.set, c->a, 2);
+    set_init(&d, c->a, 2);
     almost_status s = model_clone(base, 1, &m);
     model_free(base);
     if (s == ALMOST_OK) s = rm_run(c, m, &d);
-    set_free(&d.set);
+    set_free(&d);
     model_free(m);
     return s;
 }
@@ -20323,7 +20413,8 @@ static almost_status prompts_config(const call *c, query_config *q) {
 }
 
 /* The prompts of a comma-separated list of files, one after another. */
-static almost_status prompts_of(const call *c, arena *r, const char *names, const char ***out, size_t *n) {
+static almost_status prompts_of(const call *c, arena *r, const char *names,
+                                const char ***out, size_t *n) {
     const char **all = NULL;
     *n = 0;
     while (*names) {
@@ -20344,6 +20435,15 @@ static almost_status prompts_of(const call *c, arena *r, const char *names, cons
     }
     *out = all;
     return ALMOST_OK;
+}
+
+/* The same for an option that must name at least one prompt. */
+static almost_status prompts_needed(const call *c, arena *r, const char *name,
+                                    const char ***out, size_t *n) {
+    TRY(prompts_of(c, r, call_text(c, name), out, n));
+    if (*n) return ALMOST_OK;
+    return fail(c->a, ALMOST_ERR_FORMAT, "%s: %s: expected at least one prompt, found none",
+                c->cmd->name, call_text(c, name));
 }
 
 static almost_status prompts_run(call *c, model *m, arena *r) {
@@ -20399,13 +20499,15 @@ static almost_status respond_config_of(const call *c, respond_config *o) {
 }
 
 /* The demonstrations a --demos option names: HHH, Faithful, a file, or none (NULL). */
-static almost_status stage_demos(const call *c, arena *r, const char *name, demos *d, const demos **out) {
+static almost_status stage_demos(const call *c, arena *r, const char *name, demos *d,
+                                 const demos **out) {
     char path[CALL_PATH], file[CALL_PATH];
     *out = NULL;
     if (!strcmp(name, "none")) return ALMOST_OK;
     TRY(call_path(c, "assets", path));
     if (snprintf(file, sizeof file, "%s_prompt.txt", name) >= (int)sizeof file)
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: the name of the demonstrations is too long", c->cmd->name);
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "%s: the name of the demonstrations is too long", c->cmd->name);
     TRY(demos_load(c->a, r, path, file, d));
     *out = d;
     return ALMOST_OK;
@@ -20425,16 +20527,24 @@ static almost_status respond_all(call *c, model *m, arena *r) {
     TRY(respond_config_of(c, &o));
     TRY(call_int32(c, "shots", 0, 1000, &shots));
     TRY(stage_demos(c, r, kind, &d, &which));
-    TRY(prompts_of(c, r, call_text(c, "prompts"), &prompt, &n));
+    TRY(prompts_needed(c, r, "prompts", &prompt, &n));
     text_init(&t, c->a);
     respond_name(&t, call_text(c, "model"), kind, shots);
     TRY(text_keep(&t, r, &name));
     speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"));
-    almost_status s = respond_run(c->a, r, &who, &o, name, which, kind, shots, prompt, n, &got);
+    almost_status s =
+        respond_run(c->a, r, &who, &o, name, which, kind, shots, prompt, n, &got);
     if (s == ALMOST_OK) s = call_path(c, "out", path);
     if (s == ALMOST_OK) s = replies_write(c->a, path, got.reply, n);
-    if (s == ALMOST_OK && *call_text(c, "raw") && (s = call_path(c, "raw", path)) == ALMOST_OK)
+    if (s == ALMOST_OK && *call_text(c, "raw") &&
+        (s = call_path(c, "raw", path)) == ALMOST_OK)
         s = responses_write_raw(c->a, path, &got);
+    if (s == ALMOST_OK && *call_text(c, "counts")) {
+        text_clear(&t);
+        responses_json(&t, &got);
+        text_char(&t, '\n');
+        s = call_save(c, "counts", &t);
+    }
     text_free(&t);
     return s;
 }
@@ -20456,7 +20566,8 @@ static almost_status stage_respond(call *c) {
 static almost_status compare_asis(call *c, arena *r, comparisons *p, uint32_t quirks) {
     model *rm;
     const char **prompt = arena_take(r, p->n + 1, sizeof *prompt);
-    const char **chosen = arena_take(r, p->n + 1, sizeof *chosen), **rejected = arena_take(r, p->n + 1, sizeof *rejected);
+    const char **chosen = arena_take(r, p->n + 1, sizeof *chosen),
+               **rejected = arena_take(r, p->n + 1, sizeof *rejected);
     float *x = arena_take(r, p->n + 1, sizeof *x), *y = arena_take(r, p->n + 1, sizeof *y);
     if (!prompt || !chosen || !rejected || !x || !y) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < p->n; i++) {
@@ -20466,14 +20577,16 @@ static almost_status compare_asis(call *c, arena *r, comparisons *p, uint32_t qu
     }
     TRY(stage_model(c, "asis", &rm));
     almost_status s = score_texts(rm, "as-is filter", prompt, chosen, p->n, quirks, x);
-    if (s == ALMOST_OK) s = score_texts(rm, "as-is filter", prompt, rejected, p->n, quirks, y);
+    if (s == ALMOST_OK)
+        s = score_texts(rm, "as-is filter", prompt, rejected, p->n, quirks, y);
     if (s == ALMOST_OK) compare_veto(p, x, y);
     model_free(rm);
     return s;
 }
 
 /* Reads the ranked response files: names of configurations are the files' names. */
-static almost_status compare_read(const call *c, arena *r, size_t prompts, rubric *u, const char *const **reply) {
+static almost_status compare_read(const call *c, arena *r, size_t prompts, rubric *u,
+                                  const char *const **reply) {
     const char *list = call_text(c, "ranked");
     TRY(rubric_parse(c->a, r, list, u));
     for (size_t k = 0; k < u->n; k++) {
@@ -20482,7 +20595,8 @@ static almost_status compare_read(const call *c, arena *r, size_t prompts, rubri
         TRY(call_resolve(c, u->name[k], path));
         TRY(replies_read(c->a, r, path, prompts, &v));
         reply[k] = v;
-        const char *slash = strrchr(u->name[k], '/'), *name = slash ? slash + 1 : u->name[k], *dot = strrchr(name, '.');
+        const char *slash = strrchr(u->name[k], '/'),
+                   *name = slash ? slash + 1 : u->name[k], *dot = strrchr(name, '.');
         u->name[k] = slice_keep(r, name, dot ? (size_t)(dot - name) : strlen(name));
         if (!u->name[k]) return ALMOST_ERR_MEMORY;
     }
@@ -20498,7 +20612,7 @@ static almost_status compare_run(call *c, arena *r) {
     size_t n;
     TRY(quirks_parse(c->a, call_text(c, "quirks"), &o.quirks));
     o.length_rule = !call_flag(c, "no-length-rule");
-    TRY(prompts_of(c, r, call_text(c, "prompts"), &prompt, &n));
+    TRY(prompts_needed(c, r, "prompts", &prompt, &n));
     TRY(compare_read(c, r, n, &u, reply));
     TRY(compare_all(c->a, r, &u, reply, prompt, n, &o, &p));
     compare_distinct(&p);
@@ -20531,7 +20645,8 @@ static almost_status community_run(call *c, const world *w, arena *r) {
     for (int64_t i = 0; i < n && s == ALMOST_OK; i++) {
         for (int k = 0; k < 3; k++) text_clear(&t[k]);
         s = world_community(w, (uint64_t)seed, (uint64_t)i, &t[0], &t[1], &t[2]);
-        if (s != ALMOST_OK || !t[1].n || !t[2].n) continue; // votes that never differ make no pair
+        if (s != ALMOST_OK || !t[1].n || !t[2].n)
+            continue; // votes that never differ make no pair
         pair_record *p = &v[made++];
         s = text_keep(&t[0], r, &p->prompt);
         if (s == ALMOST_OK) s = text_keep(&t[1], r, &p->chosen);
@@ -20563,7 +20678,8 @@ static almost_status demonstrate_run(call *c, const world *w, arena *r) {
     almost_status s = ALMOST_OK;
     const char *by = call_text(c, "by");
     if (strcmp(by, "oracle") && strcmp(by, "people"))
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "demonstrate: option --by: expected oracle or people, found '%s'", by);
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "demonstrate: option --by: expected oracle or people, found '%s'", by);
     world_profile who = strcmp(by, "oracle") ? WORLD_HUMAN : WORLD_ORACLE;
     TRY(call_int(c, "n", 1, 10000000, &n));
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
@@ -20577,7 +20693,8 @@ static almost_status demonstrate_run(call *c, const world *w, arena *r) {
         s = world_demo(w, (uint64_t)seed, (uint64_t)i, who, 0, &in, &out);
         if (s == ALMOST_OK) s = text_status(&in);
         if (s == ALMOST_OK) s = text_status(&out);
-        if (s == ALMOST_OK) s = sft_template(c->a, r, in.s ? in.s : "", "", out.s ? out.s : "", &v[i]);
+        if (s == ALMOST_OK)
+            s = sft_template(c->a, r, in.s ? in.s : "", "", out.s ? out.s : "", &v[i]);
     }
     text_free(&in);
     text_free(&out);
@@ -20603,13 +20720,14 @@ static almost_status records_run(call *c, arena *r) {
     char path[CALL_PATH];
     const char **prompt, **reply;
     size_t n, made = 0;
-    TRY(prompts_of(c, r, call_text(c, "prompts"), &prompt, &n));
+    TRY(prompts_needed(c, r, "prompts", &prompt, &n));
     TRY(call_path(c, "replies", path));
     TRY(replies_read(c->a, r, path, n, &reply));
     sft_record *v = arena_take(r, n + 1, sizeof *v);
     if (!v) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < n; i++)
-        if (strcmp(reply[i], REPLY_BAD)) TRY(sft_template(c->a, r, prompt[i], "", reply[i], &v[made++]));
+        if (strcmp(reply[i], REPLY_BAD))
+            TRY(sft_template(c->a, r, prompt[i], "", reply[i], &v[made++]));
     TRY(call_path(c, "out", path));
     return sft_write(c->a, path, v, made);
 }
@@ -20648,9 +20766,10 @@ typedef struct {
 } playing;
 
 /* One call of the model for `count` texts behind demonstrations; replies[] are opened. */
-static almost_status play_say(playing *g, const demos *d, int shots, const char *const *prompt, const uint64_t *item,
-                              size_t count, const char *const *stop, size_t n_stop, const char *stage, text *reply,
-                              uint8_t *ended) {
+static almost_status play_say(playing *g, const demos *d, int shots,
+                              const char *const *prompt, const uint64_t *item, size_t count,
+                              const char *const *stop, size_t n_stop, const char *stage,
+                              text *reply, uint8_t *ended) {
     stage_voice voice;
     text prefix;
     speaker who = stage_speaker(&voice, g->m, 0);
@@ -20667,7 +20786,8 @@ static almost_status play_say(playing *g, const demos *d, int shots, const char 
 
 /* Of one dialogue's candidates the best by score among those that pass the filter, ties to
  * the lowest; -1: none passes. Without a reward model the first that passes. */
-static int play_pick(const char *const *reply, const uint8_t *good, const float *score, size_t n) {
+static int play_pick(const char *const *reply, const uint8_t *good, const float *score,
+                     size_t n) {
     int best = -1;
     for (size_t i = 0; i < n; i++)
         if (good[i] && (best < 0 || (score && score[i] > score[best]))) best = (int)i;
@@ -20714,7 +20834,8 @@ static almost_status play_turn_open(playing *g, play_turn *t, size_t per) {
     t->ended = arena_take(&g->r, t->count + 1, 1);
     t->good = arena_take(&g->r, t->count + 1, 1);
     t->score = arena_take(&g->r, t->count + 1, sizeof *t->score);
-    if (!t->who || !t->prompt || !t->text || !t->item || !t->reply || !t->ended || !t->good || !t->score)
+    if (!t->who || !t->prompt || !t->text || !t->item || !t->reply || !t->ended ||
+        !t->good || !t->score)
         return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < t->count; i++) text_init(&t->reply[i], g->a);
     return ALMOST_OK;
@@ -20736,23 +20857,28 @@ static almost_status play_assistant(playing *g, int round, play_turn *t) {
         play *p = &g->p[t->who[i / g->candidates]];
         dialogue_prompt(&in, p->said.s, p->said.n, g->o.quirks);
         s = text_keep(&in, &g->r, &t->prompt[i]);
-        t->item[i] = ((uint64_t)t->who[i / g->candidates] * 16 + (uint64_t)round * 2) * 1024 + i % g->candidates;
+        t->item[i] =
+            ((uint64_t)t->who[i / g->candidates] * 16 + (uint64_t)round * 2) * 1024 +
+            i % g->candidates;
     }
     text_free(&in);
     if (s == ALMOST_OK)
-        s = play_say(g, g->assistant, g->shots, t->prompt, t->item, t->count, stop, COUNT(stop), "self-play", t->reply,
-                     t->ended);
+        s = play_say(g, g->assistant, g->shots, t->prompt, t->item, t->count, stop,
+                     COUNT(stop), "self-play", t->reply, t->ended);
     for (size_t i = 0; i < t->count && s == ALMOST_OK; i++) {
         const char *cut;
         size_t n = reply_cut(t->reply[i].s ? t->reply[i].s : "", t->reply[i].n, &cut);
         t->good[i] = reply_check(cut, n, g->o.min_chars, g->o.quirks) == REPLY_GOOD;
-        if (!(t->text[i] = slice_keep(&g->r, t->good[i] ? cut : "", t->good[i] ? n : 0))) s = ALMOST_ERR_MEMORY;
+        if (!(t->text[i] = slice_keep(&g->r, t->good[i] ? cut : "", t->good[i] ? n : 0)))
+            s = ALMOST_ERR_MEMORY;
     }
     if (s == ALMOST_OK && g->rm)
-        s = score_texts(g->rm, "self-play scores", t->prompt, t->text, t->count, g->o.quirks, t->score);
+        s = score_texts(g->rm, "self-play scores", t->prompt, t->text, t->count,
+                        g->o.quirks, t->score);
     for (size_t k = 0; k < t->live && s == ALMOST_OK; k++) {
         size_t at = k * g->candidates;
-        int best = play_pick(t->text + at, t->good + at, g->rm ? t->score + at : NULL, g->candidates);
+        int best = play_pick(t->text + at, t->good + at, g->rm ? t->score + at : NULL,
+                             g->candidates);
         if (best < 0) g->p[t->who[k]].over = 1;
         else play_take(g, &g->p[t->who[k]], t->text[at + (size_t)best]);
     }
@@ -20775,8 +20901,8 @@ static almost_status play_user(playing *g, int round, play_turn *t) {
     }
     text_free(&in);
     if (s == ALMOST_OK)
-        s = play_say(g, g->user, g->user_shots, t->prompt, t->item, t->count, stop, COUNT(stop), "self-play user",
-                     t->reply, t->ended);
+        s = play_say(g, g->user, g->user_shots, t->prompt, t->item, t->count, stop,
+                     COUNT(stop), "self-play user", t->reply, t->ended);
     for (size_t i = 0; i < t->count && s == ALMOST_OK; i++) {
         play *p = &g->p[t->who[i]];
         const char *said = t->reply[i].s ? t->reply[i].s : "";
@@ -20819,7 +20945,7 @@ static almost_status selfplay_run(call *c, playing *g, arena *r) {
     TRY(stage_demos(c, r, call_text(c, "user-demos"), &user, &g->user));
     if (!g->assistant || !g->user)
         return fail(c->a, ALMOST_ERR_ARGUMENT, "selfplay: both roles need demonstrations");
-    TRY(prompts_of(c, r, call_text(c, "prompts"), &prompt, &g->n));
+    TRY(prompts_needed(c, r, "prompts", &prompt, &g->n));
     g->p = arena_take(r, g->n + 1, sizeof *g->p);
     if (!g->p) return ALMOST_ERR_MEMORY;
     g->candidates = (size_t)candidates;
@@ -20857,11 +20983,29 @@ static almost_status stage_selfplay(call *c) {
 
 /* ---- ppo: the policy learns from the reward model (stage 4, RLSF) ---- */
 
-/* Settings: a profile, then what the options say. Empty options keep the profile's value. */
+/* Every setting by name from a JSON object: what the options do not cover. */
+static almost_status ppo_settings_file(const call *c, ppo_config *o) {
+    char path[CALL_PATH], *bytes;
+    size_t n;
+    json *root;
+    arena r;
+    TRY(call_path(c, "settings", path));
+    TRY(file_read(c->a, path, &bytes, &n));
+    arena_init(&r, c->a);
+    almost_status s = json_parse(c->a, &r, path, bytes, n, &root);
+    if (s == ALMOST_OK) s = ppo_config_read(c->a, root, o);
+    arena_free(&r);
+    file_release(c->a, bytes, n);
+    return s;
+}
+
+/* Settings: a profile, then what the options say, then the settings file. Empty options
+ * keep the profile's value. */
 static almost_status ppo_settings(const call *c, ppo_config *o) {
     int64_t seed;
     if (!ppo_profile(call_text(c, "profile"), o))
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "ppo: option --profile: expected trlx-hh or nplus, found '%s'",
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "ppo: option --profile: expected trlx-hh or nplus, found '%s'",
                     call_text(c, "profile"));
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
     o->seed = (uint64_t)seed;
@@ -20875,13 +21019,15 @@ static almost_status ppo_settings(const call *c, ppo_config *o) {
     if (*call_text(c, "beta")) TRY(call_real(c, "beta", 0, 1e6, &o->beta));
     if (*call_text(c, "kl-target")) TRY(call_real(c, "kl-target", 0, 1e6, &o->kl_target));
     if (*call_text(c, "adaptive")) TRY(call_int(c, "adaptive", 0, 1, &o->adaptive));
+    if (*call_text(c, "settings")) TRY(ppo_settings_file(c, o));
     return ppo_check(c->a, o);
 }
 
 /* Prompts as the SFT policy saw them: <bos> "\n\nHuman: ..\n\nAssistant:". One that leaves
  * less than half of the context for the reply is left out. */
-static almost_status ppo_stage_queries(const model *m, arena *r, const char *const *prompt, size_t n, ids *all,
-                                 gen_prefix **out, size_t *count) {
+static almost_status ppo_stage_queries(const model *m, arena *r, const char *const *prompt,
+                                       size_t n, ids *all, gen_prefix **out,
+                                       size_t *count) {
     text t;
     size_t *start = arena_take(r, n + 1, sizeof *start);
     *out = arena_take(r, n + 1, sizeof **out);
@@ -20908,16 +21054,43 @@ static almost_status ppo_stage_queries(const model *m, arena *r, const char *con
     return s;
 }
 
+/* Sets the reward model's scale so that reference replies (demonstrations as the policy was
+ * fine-tuned on) score mean 0, deviation 1: checklist row 25. No preference changes. */
+static almost_status ppo_reference(call *c, model *rm, arena *r) {
+    char path[CALL_PATH];
+    sft_record *v;
+    size_t n;
+    int32_t most;
+    stage_set d;
+    TRY(call_int32(c, "reference-n", 2, 1000000, &most));
+    TRY(call_path(c, "reference", path));
+    TRY(sft_read(c->a, r, path, &v, &n));
+    set_init(&d, c->a, 1);
+    almost_status s = sft_set(&d, rm, v, MIN(n, (size_t)most));
+    if (s == ALMOST_OK) s = set_ready(&d, path);
+    gen_prefix *texts = s == ALMOST_OK ? arena_take(r, d.n + 1, sizeof *texts) : NULL;
+    if (s == ALMOST_OK && !texts) s = ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < d.n && s == ALMOST_OK; i++) {
+        texts[i].ids = d.all.v + d.start[i];
+        texts[i].n = d.start[i + 1] - d.start[i];
+    }
+    if (s == ALMOST_OK) s = ppo_normalise(rm, texts, d.n);
+    set_free(&d);
+    return s;
+}
+
 typedef struct { model *policy, *reference, *value, *reward; } ppo_models;
 
-static almost_status ppo_load(const call *c, ppo_models *m) {
+static almost_status ppo_load(call *c, ppo_models *m, arena *r) {
     TRY(stage_model(c, "policy", &m->policy));
     TRY(model_clone(m->policy, 0, &m->reference));
     TRY(stage_model(c, "rm", &m->reward));
+    if (*call_text(c, "reference")) TRY(ppo_reference(c, m->reward, r));
     return ppo_value_net(m->reward, &m->value);
 }
 
-static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all, text *metrics) {
+static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all,
+                                   text *metrics) {
     char path[CALL_PATH], state_path[CALL_PATH], folder[CALL_PATH];
     const char **prompt;
     size_t n;
@@ -20927,8 +21100,8 @@ static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all, t
     int type;
     TRY(stage_type(c, &type));
     TRY(ppo_settings(c, &o));
-    TRY(ppo_load(c, m));
-    TRY(prompts_of(c, r, call_text(c, "prompts"), &prompt, &n));
+    TRY(ppo_load(c, m, r));
+    TRY(prompts_needed(c, r, "prompts", &prompt, &n));
     memset(&job, 0, sizeof job);
     TRY(ppo_stage_queries(m->policy, r, prompt, n, all, &queries, &job.n_queries));
     TRY(call_sibling(c, "out", ".state", state_path));
@@ -20975,81 +21148,46 @@ static almost_status stage_ppo(call *c) {
     return s;
 }
 
-/* ---- answer: a policy answers evaluation queries, turn by turn ---- */
+/* ---- answer: a policy answers a benchmark's questions, turn by turn ---- */
 
-/* Query lines may hold several user turns separated by " || "; the later ones follow the
- * model's own answer. Output rows: {"id", "turn", "prompt", "reply"}, one per user turn. */
-typedef struct { const char *query; size_t id; text said; } asked_query;
-
-static almost_status answer_turn(call *c, model *m, const respond_config *o, const demos *d, int shots, int round,
-                                 asked_query *q, size_t n, arena *r, text *rows) {
-    const char **prompt = arena_take(r, n + 1, sizeof *prompt);
-    size_t *who = arena_take(r, n + 1, sizeof *who), live = 0;
-    responses got;
-    stage_voice voice;
-    respond_config turn_config = *o;
-    if (!prompt || !who) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        if (!q[i].query) continue;
-        const char *end = strstr(q[i].query, " || ");
-        dialogue_turn(&q[i].said, SAY_HUMAN, q[i].query, end ? (size_t)(end - q[i].query) : strlen(q[i].query));
-        TRY(text_status(&q[i].said));
-        q[i].query = end ? end + 4 : NULL;
-        who[live] = i;
-        prompt[live++] = q[i].said.s;
-    }
-    if (!live) return ALMOST_OK;
-    turn_config.seed = o->seed + (uint64_t)round;
-    speaker s = stage_speaker(&voice, m, call_flag(c, "greedy"));
-    TRY(respond_run(c->a, r, &s, &turn_config, "answer", d, "", shots, prompt, live, &got));
-    for (size_t k = 0; k < live; k++) {
-        asked_query *x = &q[who[k]];
-        text_fmt(rows, "{\"id\": %zu, \"turn\": %d, \"prompt\": ", x->id, round);
-        json_put(rows, x->said.s, x->said.n);
-        text_str(rows, ", \"reply\": ");
-        json_put(rows, got.raw[k], strlen(got.raw[k]));
-        text_str(rows, "}\n");
-        dialogue_turn(&x->said, SAY_ASSISTANT, got.raw[k], strlen(got.raw[k]));
-    }
-    return ALMOST_OK;
-}
-
-static almost_status answer_run(call *c, model *m, arena *r, text *rows) {
-    const char **line;
-    size_t n;
+static almost_status answer_run(call *c, model *m, arena *r) {
+    char path[CALL_PATH];
+    question_set q;
     demos d;
     const demos *which;
     respond_config o;
+    const char **answer = NULL, *name;
     int32_t shots, most;
+    stage_voice voice;
+    text t;
     TRY(respond_config_of(c, &o));
     TRY(call_int32(c, "shots", 0, 1000, &shots));
     TRY(call_int32(c, "n", 1, 10000000, &most));
     TRY(stage_demos(c, r, call_text(c, "demos"), &d, &which));
-    TRY(prompts_of(c, r, call_text(c, "queries"), &line, &n));
-    n = MIN(n, (size_t)most);
-    asked_query *q = arena_take(r, n + 1, sizeof *q);
-    if (!q) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        q[i].query = line[i];
-        q[i].id = i;
-        text_init(&q[i].said, c->a);
-    }
-    almost_status s = ALMOST_OK;
-    for (int round = 0; round < 4 && s == ALMOST_OK; round++)
-        s = answer_turn(c, m, &o, which, shots, round, q, n, r, rows);
-    for (size_t i = 0; i < n; i++) text_free(&q[i].said);
-    return s == ALMOST_OK ? call_save(c, "out", rows) : s;
+    TRY(call_path(c, "queries", path));
+    TRY(questions_load(c->a, r, path, &q));
+    text_init(&t, c->a);
+    almost_status s = which ? demos_prefix(c->a, &t, which, shots, o.quirks) : ALMOST_OK;
+    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"));
+    say_config say = {o.temperature, o.top_p, o.max_new, o.seed, NULL, 0};
+    size_t n = MIN(q.n, (size_t)most);
+    if (s == ALMOST_OK)
+        s = bench_answers(c->a, r, &who, &say, t.s ? t.s : "", q.item, n, &answer);
+    if (s == ALMOST_OK) s = call_path(c, "out", path);
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    name = slice_keep(r, base, strcspn(base, "."));
+    if (s == ALMOST_OK && !name) s = ALMOST_ERR_MEMORY;
+    if (s == ALMOST_OK) s = answers_write(c->a, path, name, q.item, answer, n);
+    text_free(&t);
+    return s;
 }
 
 static almost_status stage_answer(call *c) {
     model *m;
     arena r;
-    text rows;
     TRY(stage_model(c, "model", &m));
     arena_init(&r, c->a);
-    text_init(&rows, c->a);
-    almost_status s = answer_run(c, m, &r, &rows);
-    text_free(&rows);
+    almost_status s = answer_run(c, m, &r);
     arena_free(&r);
     model_free(m);
     return s;
@@ -21081,7 +21219,8 @@ typedef struct {
 } evaluation;
 
 /* One figure: what (metric), of whom (name), where (group). */
-static void fig_row(evaluation *e, const char *metric, const char *name, const char *group, const estimate *x) {
+static void fig_row(evaluation *e, const char *metric, const char *name, const char *group,
+                    const estimate *x) {
     text_str(&e->rows, e->made++ ? ",\n {\"metric\": " : " {\"metric\": ");
     json_put_str(&e->rows, metric);
     text_str(&e->rows, ", \"name\": ");
@@ -21093,8 +21232,8 @@ static void fig_row(evaluation *e, const char *metric, const char *name, const c
     text_char(&e->rows, '}');
 }
 
-static almost_status fig_outcomes(evaluation *e, const char *metric, const char *name, const char *group,
-                                   const outcome *o, size_t n) {
+static almost_status fig_outcomes(evaluation *e, const char *metric, const char *name,
+                                  const char *group, const outcome *o, size_t n) {
     estimate x;
     TRY(stat_estimate(e->a, o, n, e->seed, &x));
     fig_row(e, metric, name, group, &x);
@@ -21102,17 +21241,19 @@ static almost_status fig_outcomes(evaluation *e, const char *metric, const char 
 }
 
 /* The figure of every group and of all. */
-static almost_status fig_groups(evaluation *e, const char *metric, const char *name, const group_names *g,
-                                 const outcome *o, size_t n) {
+static almost_status fig_groups(evaluation *e, const char *metric, const char *name,
+                                const group_names *g, const outcome *o, size_t n) {
     estimate x[GROUPS_MOST + 1];
     TRY(stat_groups(e->a, o, n, g->n, e->seed, x));
-    for (size_t i = 0; i < g->n && g->n > 1; i++) fig_row(e, metric, name, g->name[i], &x[i]);
+    for (size_t i = 0; i < g->n && g->n > 1; i++)
+        fig_row(e, metric, name, g->name[i], &x[i]);
     fig_row(e, metric, name, "all", &x[g->n]);
     return ALMOST_OK;
 }
 
 /* One file name out of a comma-separated list: its path, and its stem as a name. */
-static almost_status fig_next(evaluation *e, const char **names, char path[CALL_PATH], const char **name) {
+static almost_status fig_next(evaluation *e, const char **names, char path[CALL_PATH],
+                              const char **name) {
     char one[CALL_PATH];
     size_t n = strcspn(*names, ",");
     memcpy(one, *names, n);
@@ -21135,23 +21276,17 @@ static almost_status fig_judge(evaluation *e) {
     return judge_open(e->a, e->w, &e->j);
 }
 
-/* Gold of one reply in [0, CREDIT]: the judge's per-mille total, rounded down to a credit. */
-static int64_t fig_gold(const judge *j, const char *dialogue, const char *reply) {
-    judge_score s;
-    judge_reply(j, dialogue, reply, &s);
-    return (int64_t)s.total * CREDIT / 1000;
-}
-
 /* ---- replies: gold of each configuration, and of its neighbour differences ---- */
 
-/* Per configuration over all prompts: gold of the raw reply, and length in characters / 1000;
- * and the paired difference to the next configuration of the list. */
+/* Per configuration over all understood prompts: gold of the raw reply, its length, and the
+ * paired difference of gold to the configuration before it in the list. */
 static almost_status fig_replies(evaluation *e) {
     const char **prompt, *names = call_text(e->c, "files"), *before = NULL;
-    size_t n, files = fig_count(names);
-    TRY(prompts_of(e->c, &e->r, call_text(e->c, "prompts"), &prompt, &n));
+    size_t n, kept, files = fig_count(names);
+    TRY(prompts_needed(e->c, &e->r, "prompts", &prompt, &n));
     TRY(fig_judge(e));
-    outcome *now = arena_take(&e->r, n + 1, sizeof *now), *last = arena_take(&e->r, n + 1, sizeof *last);
+    outcome *now = arena_take(&e->r, n + 1, sizeof *now),
+            *last = arena_take(&e->r, n + 1, sizeof *last);
     outcome *step = arena_take(&e->r, n + 1, sizeof *step);
     if (!now || !last || !step) return ALMOST_ERR_MEMORY;
     for (size_t f = 0; f < files; f++) {
@@ -21160,22 +21295,21 @@ static almost_status fig_replies(evaluation *e) {
         responses got;
         TRY(fig_next(e, &names, path, &name));
         TRY(responses_read_raw(e->a, &e->r, path, n, &got));
-        memset(now, 0, n * sizeof *now);
-        for (size_t i = 0; i < n; i++) {
-            now[i].cluster = (uint32_t)i;
-            now[i].credit = fig_gold(e->j, prompt[i], got.raw[i]);
-            step[i].cluster = (uint32_t)i;
-            step[i].credit = last[i].credit - now[i].credit;
-        }
-        TRY(fig_outcomes(e, "gold", name, "all replies", now, n));
+        TRY(bench_gold(e->a, e->j, prompt, got.raw, NULL, n, now, &kept));
+        TRY(fig_outcomes(e, "gold", name, "replies", now, kept));
         if (before) {
+            bench_paired(last, now, kept, step);
             snprintf(both, sizeof both, "%.70s - %.70s", before, name);
-            TRY(fig_outcomes(e, "gold difference", both, "all replies", step, n));
+            TRY(fig_outcomes(e, "gold difference", both, "replies", step, kept));
         }
-        for (size_t i = 0; i < n; i++)
-            step[i].credit = (int64_t)MIN(strlen(got.raw[i]), (size_t)10000) * (CREDIT / 1000);
-        TRY(fig_outcomes(e, "length (1000 characters)", name, "all replies", step, n));
-        memcpy(last, now, n * sizeof *last);
+        for (size_t i = 0; i < n; i++) {
+            step[i].cluster = (uint32_t)i;
+            step[i].credit =
+                (int64_t)MIN(slice_chars(got.raw[i], strlen(got.raw[i])), (size_t)10000) *
+                (CREDIT / 1000);
+        }
+        TRY(fig_outcomes(e, "length (1000 characters)", name, "replies", step, n));
+        memcpy(last, now, kept * sizeof *last);
         before = name;
     }
     return ALMOST_OK;
@@ -21183,38 +21317,60 @@ static almost_status fig_replies(evaluation *e) {
 
 /* ---- pairs: do the comparisons agree with gold? ---- */
 
-/* Per comparison file: precision (gold prefers the chosen one; ties half), yield, and by how
- * much the chosen one is longer; all together and per pair of configurations. */
+/* One number per prompt text: pairs of one prompt are one cluster. */
+static uint32_t fig_cluster(const char *prompt) {
+    sha256 h;
+    unsigned char raw[32];
+    sha256_init(&h);
+    sha256_add(&h, prompt, strlen(prompt));
+    sha256_end(&h, raw);
+    return le32(raw);
+}
+
+/* Per comparison file, over the understood prompts: precision (gold prefers the chosen one;
+ * ties half) by pair of configurations and in all, the gap in gold, and the gap in length.
+ */
+static almost_status fig_pairs_file(evaluation *e, const char *path, const char *name) {
+    pair_record *v;
+    size_t n, kept = 0;
+    group_names g = {0};
+    TRY(pairs_read(e->a, &e->r, path, &v, &n));
+    outcome *o = arena_take(&e->r, n + 1, sizeof *o),
+            *gap = arena_take(&e->r, n + 1, sizeof *gap);
+    outcome *length = arena_take(&e->r, n + 1, sizeof *length);
+    if (!o || !gap || !length) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        judge_query q;
+        judge_score x, y;
+        judge_parse(e->j, v[i].prompt, &q);
+        judge_grade(e->j, &q, v[i].chosen, &x);
+        judge_grade(e->j, &q, v[i].rejected, &y);
+        if (!(x.flags & JUDGE_UNDERSTOOD)) continue;
+        o[kept].cluster = fig_cluster(v[i].prompt);
+        TRY(group_of(e->a, &g, path, v[i].meta, &o[kept].group));
+        outcome_compare(&o[kept], x.total, y.total, QUIRKS_FIXED);
+        gap[kept] = length[kept] = o[kept];
+        gap[kept].credit = (int64_t)(x.total - y.total) * (CREDIT / 1000);
+        length[kept].credit =
+            ((int64_t)slice_chars(v[i].chosen, MIN(strlen(v[i].chosen), (size_t)10000)) -
+             (int64_t)slice_chars(v[i].rejected,
+                                  MIN(strlen(v[i].rejected), (size_t)10000))) *
+            (CREDIT / 1000);
+        kept++;
+    }
+    TRY(fig_groups(e, "label precision", name, &g, o, kept));
+    TRY(fig_outcomes(e, "gold gap of the labels", name, "all", gap, kept));
+    return fig_outcomes(e, "length gap (1000 characters)", name, "all", length, kept);
+}
+
 static almost_status fig_pairs(evaluation *e) {
     const char *names = call_text(e->c, "files");
     TRY(fig_judge(e));
     for (size_t f = 0, files = fig_count(names); f < files; f++) {
         char path[CALL_PATH];
         const char *name;
-        pair_record *v;
-        size_t n;
-        group_names g;
-        memset(&g, 0, sizeof g);
         TRY(fig_next(e, &names, path, &name));
-        TRY(pairs_read(e->a, &e->r, path, &v, &n));
-        outcome *o = arena_take(&e->r, n + 1, sizeof *o);
-        if (!o) return ALMOST_ERR_MEMORY;
-        for (size_t i = 0; i < n; i++) {
-            sha256 h;
-            unsigned char raw[32];
-            sha256_init(&h);
-            sha256_add(&h, v[i].prompt, strlen(v[i].prompt));
-            sha256_end(&h, raw);
-            o[i].cluster = le32(raw); // one prompt, one cluster
-            TRY(group_of(e->a, &g, path, v[i].meta, &o[i].group));
-            outcome_compare(&o[i], (double)fig_gold(e->j, v[i].prompt, v[i].chosen),
-                            (double)fig_gold(e->j, v[i].prompt, v[i].rejected), QUIRKS_FIXED);
-        }
-        TRY(fig_groups(e, "label precision", name, &g, o, n));
-        for (size_t i = 0; i < n; i++)
-            o[i].credit = ((int64_t)MIN(strlen(v[i].chosen), (size_t)10000) -
-                           (int64_t)MIN(strlen(v[i].rejected), (size_t)10000)) * (CREDIT / 1000);
-        TRY(fig_outcomes(e, "length gap (1000 characters)", name, "all", o, n));
+        TRY(fig_pairs_file(e, path, name));
     }
     return ALMOST_OK;
 }
@@ -21222,8 +21378,10 @@ static almost_status fig_pairs(evaluation *e) {
 /* ---- rm: accuracy of reward models on written pairs ---- */
 
 /* Scores both replies of every item. */
-static almost_status fig_rm_scores(evaluation *e, model *rm, const hhh_set *s, double *chosen, double *rejected) {
-    const char **prompt = arena_take(&e->r, s->n, sizeof *prompt), **reply = arena_take(&e->r, s->n, sizeof *reply);
+static almost_status fig_rm_scores(evaluation *e, model *rm, const hhh_set *s,
+                                   double *chosen, double *rejected) {
+    const char **prompt = arena_take(&e->r, s->n, sizeof *prompt),
+               **reply = arena_take(&e->r, s->n, sizeof *reply);
     float *x = arena_take(&e->r, s->n, sizeof *x);
     if (!prompt || !reply || !x) return ALMOST_ERR_MEMORY;
     for (int side = 0; side < 2; side++) {
@@ -21238,9 +21396,43 @@ static almost_status fig_rm_scores(evaluation *e, model *rm, const hhh_set *s, d
     return ALMOST_OK;
 }
 
+/* A single number without interval, e.g. of a fit. */
+static void fig_number(evaluation *e, const char *metric, const char *name,
+                       const char *group, double x, size_t n) {
+    estimate one = {0};
+    one.n = one.clusters = n;
+    one.mean = one.low = one.high = x;
+    fig_row(e, metric, name, group, &one);
+}
+
+/* One reward model on one set: accuracy by type, its calibration error, and the accuracy
+ * that a logistic fit predicts where both replies are equally long. */
+static almost_status fig_rm_model(evaluation *e, model *rm, const char *metric,
+                                  const char *name, const hhh_set *s) {
+    double *x = arena_take(&e->r, s->n, sizeof *x), *y = arena_take(&e->r, s->n, sizeof *y);
+    outcome *o = arena_take(&e->r, s->n, sizeof *o);
+    calibration c;
+    double rate, slope;
+    if (!x || !y || !o) return ALMOST_ERR_MEMORY;
+    TRY(fig_rm_scores(e, rm, s, x, y));
+    hhh_outcomes(s, x, y, e->quirks, o);
+    TRY(fig_groups(e, metric, name, &s->groups, o, s->n));
+    for (size_t i = 0; i < s->n; i++) x[i] -= y[i];
+    stat_calibration(x, s->n, &c);
+    fig_number(e, metric, name, "calibration error", c.ece, s->n);
+    for (size_t i = 0; i < s->n; i++)
+        y[i] = (double)strlen(s->item[i].chosen) - (double)strlen(s->item[i].rejected);
+    stat_at_equal_length(o, y, s->n, &rate, &slope);
+    fig_number(e, metric, name, "at equal length", rate, s->n);
+    return ALMOST_OK;
+}
+
 /* Accuracy on each file of pairs for each reward model, and the rows nobody earned. */
 static almost_status fig_rm(evaluation *e) {
     const char *files = call_text(e->c, "files");
+    if (!*call_text(e->c, "models"))
+        return fail(e->a, ALMOST_ERR_ARGUMENT,
+                    "eval: --models is missing: which reward models?");
     for (size_t f = 0, n = fig_count(files); f < n; f++) {
         char path[CALL_PATH], metric[128];
         const char *set, *name, *models = call_text(e->c, "models");
@@ -21248,19 +21440,16 @@ static almost_status fig_rm(evaluation *e) {
         TRY(fig_next(e, &files, path, &set));
         TRY(hhh_load(e->a, &e->r, path, &s));
         snprintf(metric, sizeof metric, "accuracy on %.80s", set);
-        double *x = arena_take(&e->r, s.n, sizeof *x), *y = arena_take(&e->r, s.n, sizeof *y);
-        outcome *o = arena_take(&e->r, s.n, sizeof *o);
-        if (!x || !y || !o) return ALMOST_ERR_MEMORY;
         for (size_t k = 0, m = fig_count(models); k < m; k++) {
             model *rm;
             TRY(fig_next(e, &models, path, &name));
             TRY(model_load(e->a, path, &rm));
-            almost_status st = fig_rm_scores(e, rm, &s, x, y);
+            almost_status st = fig_rm_model(e, rm, metric, name, &s);
             model_free(rm);
             TRY(st);
-            hhh_outcomes(&s, x, y, e->quirks, o);
-            TRY(fig_groups(e, metric, name, &s.groups, o, s.n));
         }
+        outcome *o = arena_take(&e->r, s.n, sizeof *o);
+        if (!o) return ALMOST_ERR_MEMORY;
         for (int kind = 0; kind < EVAL_DEGENERATE; kind++) {
             hhh_degenerate(&s, kind, e->quirks, o);
             TRY(fig_groups(e, metric, EVAL_DEGENERATES[kind], &s.groups, o, s.n));
@@ -21271,82 +21460,122 @@ static almost_status fig_rm(evaluation *e) {
 
 /* ---- answers: mean gold of policies, and their win rates ---- */
 
-typedef struct { const char *name; size_t n; uint32_t *id; int64_t *gold; } fig_answers_of;
+typedef struct {
+    const question_set *q;
+    const char **ask;                  /* [n] texts of the questions  */
+    uint32_t *group;                   /* [n] categories              */
+    size_t n, systems;
+    const char **name, ***answer;      /* [systems]; [systems][n]     */
+} fig_contest;
 
-static almost_status fig_answers_read(evaluation *e, const char *path, const char *name, fig_answers_of *out) {
-    const json **row;
-    TRY(record_rows(e->a, &e->r, path, &row, &out->n));
-    out->name = name;
-    out->id = arena_take(&e->r, out->n + 1, sizeof *out->id);
-    out->gold = arena_take(&e->r, out->n + 1, sizeof *out->gold);
-    if (!out->id || !out->gold) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < out->n; i++) {
-        const char *prompt, *reply;
-        const json *id = json_get(row[i], "id");
-        TRY(record_string(e->a, path, i, row[i], "prompt", 1, &prompt));
-        TRY(record_string(e->a, path, i, row[i], "reply", 1, &reply));
-        if (!id || !json_is(id, JSON_NUMBER) || !id->is_int) return record_bad(e->a, path, i, "id", "an integer");
-        out->id[i] = (uint32_t)id->i64;
-        out->gold[i] = fig_gold(e->j, prompt, reply);
+/* Shows two systems' answers to the gold judge in both orders and counts verdicts: per
+ * judgement as the official code, per question as FastChat, and as a rate with interval.
+ * The same with a noisy judge that errs in a quarter of its judgements. */
+static almost_status fig_match(evaluation *e, const fig_contest *t, size_t x, size_t y,
+                               double *p) {
+    static const struct {
+        const char *metric;
+        int flips;
+    } judges[] = {{"win rate", 0}, {"win rate, noisy judge", 250}};
+    char both[160];
+    review *ab = arena_take(&e->r, t->n, sizeof *ab),
+           *ba = arena_take(&e->r, t->n, sizeof *ba);
+    if (!ab || !ba) return ALMOST_ERR_MEMORY;
+    snprintf(both, sizeof both, "%.70s over %.70s", t->name[x], t->name[y]);
+    for (size_t k = 0; k < COUNT(judges); k++) {
+        ab_result r;
+        TRY(bench_judge(e->a, e->j, t->ask, t->answer[x], t->answer[y], t->n,
+                        judges[k].flips, e->seed, ab, ba));
+        TRY(ab_count(e->a, ab, ba, t->n, NULL, e->seed, &r));
+        fig_row(e, judges[k].metric, both, "all", &r.rate);
+        e->rows.n--; // reopen the row: the counts belong to it
+        text_str(&e->rows, ", \"counts\": ");
+        ab_json(&e->rows, &r);
+        text_char(&e->rows, '}');
+        if (!k) *p = stat_sign_test((uint64_t)r.agreed_win, (uint64_t)r.agreed_loss);
     }
     return ALMOST_OK;
 }
 
-/* Answers to the same queries, query by query: a turn wins, ties (half), or loses by gold. A
- * judge of this kind has no order to be biased by, so both orders give one verdict. */
-static almost_status fig_win(evaluation *e, const fig_answers_of *x, const fig_answers_of *y) {
-    char both[160];
-    outcome *o = arena_take(&e->r, x->n + 1, sizeof *o);
-    if (!o) return ALMOST_ERR_MEMORY;
-    if (x->n != y->n)
-        return fail(e->a, ALMOST_ERR_FORMAT, "eval: %s has %zu answers and %s has %zu; answer the same queries again",
-                    x->name, x->n, y->name, y->n);
-    for (size_t i = 0; i < x->n; i++) {
-        o[i].cluster = x->id[i];
-        outcome_compare(&o[i], (double)x->gold[i], (double)y->gold[i], QUIRKS_FIXED);
+/* All pairs, and the sign tests of all of them with Holm's correction. */
+static almost_status fig_matches(evaluation *e, const fig_contest *t) {
+    size_t pairs = t->systems * (t->systems - 1) / 2, at = 0;
+    double *p = arena_take(&e->r, pairs + 1, sizeof *p);
+    size_t *order = arena_take(&e->r, pairs + 1, sizeof *order);
+    if (!p || !order) return ALMOST_ERR_MEMORY;
+    for (size_t x = 0; x < t->systems; x++)
+        for (size_t y = x + 1; y < t->systems; y++) TRY(fig_match(e, t, x, y, &p[at++]));
+    stat_holm(p, order, pairs);
+    at = 0;
+    for (size_t x = 0; x < t->systems; x++)
+        for (size_t y = x + 1; y < t->systems; y++) {
+            char both[160];
+            snprintf(both, sizeof both, "%.70s over %.70s", t->name[x], t->name[y]);
+            fig_number(e, "p of the sign test (Holm)", both, "all", p[at++], t->n);
+        }
+    return ALMOST_OK;
+}
+
+static almost_status fig_contest_read(evaluation *e, fig_contest *t, question_set *q) {
+    const char *names = call_text(e->c, "files");
+    char path[CALL_PATH];
+    int32_t most;
+    TRY(call_int32(e->c, "n", 1, 10000000, &most));
+    TRY(call_path(e->c, "prompts", path));
+    TRY(questions_load(e->a, &e->r, path, q));
+    t->q = q;
+    t->n = MIN(q->n, (size_t)most);
+    t->systems = fig_count(names);
+    t->ask = arena_take(&e->r, t->n, sizeof *t->ask);
+    t->group = arena_take(&e->r, t->n, sizeof *t->group);
+    t->name = arena_take(&e->r, t->systems + 1, sizeof *t->name);
+    t->answer = arena_take(&e->r, t->systems + 1, sizeof *t->answer);
+    if (!t->ask || !t->group || !t->name || !t->answer) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < t->n; i++) {
+        t->ask[i] = q->item[i].text;
+        t->group[i] = q->item[i].group;
     }
-    snprintf(both, sizeof both, "%.70s over %.70s", x->name, y->name);
-    return fig_outcomes(e, "win rate", both, "all", o, x->n);
+    for (size_t f = 0; f < t->systems; f++) {
+        TRY(fig_next(e, &names, path, &t->name[f]));
+        TRY(answers_read(e->a, &e->r, path, q->item, t->n, &t->answer[f]));
+    }
+    return ALMOST_OK;
 }
 
 static almost_status fig_answers(evaluation *e) {
-    const char *names = call_text(e->c, "files");
-    size_t n = fig_count(names);
-    fig_answers_of *v = arena_take(&e->r, n + 1, sizeof *v);
-    if (!v) return ALMOST_ERR_MEMORY;
+    fig_contest t = {0};
+    question_set q;
+    TRY(fig_contest_read(e, &t, &q));
     TRY(fig_judge(e));
-    for (size_t f = 0; f < n; f++) {
-        char path[CALL_PATH];
-        const char *name;
-        TRY(fig_next(e, &names, path, &name));
-        TRY(fig_answers_read(e, path, name, &v[f]));
-        outcome *o = arena_take(&e->r, v[f].n + 1, sizeof *o);
-        if (!o) return ALMOST_ERR_MEMORY;
-        for (size_t i = 0; i < v[f].n; i++) {
-            o[i].cluster = v[f].id[i];
-            o[i].credit = v[f].gold[i];
-        }
-        TRY(fig_outcomes(e, "gold", name, "answers", o, v[f].n));
+    outcome *o = arena_take(&e->r, t.n + 1, sizeof *o);
+    if (!o) return ALMOST_ERR_MEMORY;
+    for (size_t f = 0; f < t.systems; f++) {
+        size_t kept;
+        TRY(bench_gold(e->a, e->j, t.ask, t.answer[f], t.group, t.n, o, &kept));
+        TRY(fig_groups(e, "gold", t.name[f], &q.groups, o, kept));
     }
-    for (size_t x = 0; x < n; x++)
-        for (size_t y = x + 1; y < n; y++) TRY(fig_win(e, &v[x], &v[y]));
-    return ALMOST_OK;
+    return fig_matches(e, &t);
 }
 
 /* ---- mc1, hhh: language models on multiple choice and on pairs ---- */
 
 /* Runs one benchmark for every model of --models; fn writes the rows of one. */
-static almost_status fig_models(evaluation *e, almost_status (*fn)(evaluation *, model *, const char *, const void *),
+static almost_status fig_models(evaluation *e,
+                                almost_status (*fn)(evaluation *, model *, const char *,
+                                                    const void *),
                                 const void *set) {
     const char *names = call_text(e->c, "models");
+    if (!*names)
+        return fail(e->a, ALMOST_ERR_ARGUMENT, "eval: --models is missing: whose figures?");
     for (size_t k = 0, m = fig_count(names); k < m; k++) {
         char path[CALL_PATH];
         const char *name;
         model *lm;
         TRY(fig_next(e, &names, path, &name));
         TRY(model_load(e->a, path, &lm));
-        almost_status st = lm->tok ? fn(e, lm, name, set)
-                                   : fail(e->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer", path);
+        almost_status st =
+            lm->tok ? fn(e, lm, name, set)
+                    : fail(e->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer", path);
         model_free(lm);
         TRY(st);
     }
@@ -21354,7 +21583,8 @@ static almost_status fig_models(evaluation *e, almost_status (*fn)(evaluation *,
 }
 
 /* MC1 two ways: the likelihood of each choice, and the official P("true") template. */
-static almost_status fig_mc_model(evaluation *e, model *m, const char *name, const void *set) {
+static almost_status fig_mc_model(evaluation *e, model *m, const char *name,
+                                  const void *set) {
     const mc_set *s = set;
     outcome *o = arena_take(&e->r, s->n, sizeof *o);
     if (!o) return ALMOST_ERR_MEMORY;
@@ -21382,7 +21612,8 @@ static almost_status fig_mc(evaluation *e) {
 
 /* Static HHH for language models: the official zero-shot question in both positions, and
  * the mean log-probability per token of each reply. */
-static almost_status fig_hhh_model(evaluation *e, model *m, const char *name, const void *set) {
+static almost_status fig_hhh_model(evaluation *e, model *m, const char *name,
+                                   const void *set) {
     const hhh_set *s = set;
     outcome *o = arena_take(&e->r, s->n, sizeof *o);
     if (!o) return ALMOST_ERR_MEMORY;
@@ -21408,6 +21639,97 @@ static almost_status fig_hhh(evaluation *e) {
     return ALMOST_OK;
 }
 
+/* ---- gate: do demonstrations move what a model believes? ---- */
+
+#define GATE_VALUES 4
+
+/* The dialogue before the reply: preamble, `shots` dialogues by a speaker who is right
+ * (truthful 1) or wrong, the question. */
+static almost_status gate_prompt(const world *w, const char *preamble, uint64_t i,
+                                 int truthful, int shots, const char *question_text,
+                                 text *t) {
+    world_speaker sp = {truthful ? 2 : 0, 1, 1, 1, 0, 0};
+    text_clear(t);
+    text_str(t, preamble);
+    text_str(t, "\n\n-----\n\n");
+    TRY(world_shots(w, 99, i, &sp, shots, t));
+    text_fmt(t, "Human: %s", question_text);
+    return text_status(t);
+}
+
+/* Teacher-forced probability of the true value among the true one, the popular wrong one,
+ * the relation's common one and the fact's own mistake, in one and the same sentence, after
+ * true and after false demonstrations. WORLD: it should differ, by .1 on tail facts. */
+static almost_status gate_item(evaluation *e, model *m, const char *preamble, uint64_t i,
+                               int truthful, int shots, outcome *o) {
+    rng r = rng_at(e->seed, RNG_BENCH, UINT64_C(32) << 32 | i);
+    world_query q = world_draw(e->w, &r, WORLD_FACT, 0);
+    const world_fact *f = &e->w->fact[q.fact];
+    const char *value[GATE_VALUES] = {f->truth, f->popular, f->common, f->myth},
+               *prompt[GATE_VALUES], *reply[GATE_VALUES];
+    double sum[GATE_VALUES], total = 0, best = 0;
+    int32_t count[GATE_VALUES];
+    size_t n = 0;
+    text t, question_text;
+    text_init(&t, e->a);
+    text_init(&question_text, e->a);
+    almost_status s = world_query_text(e->w, &r, &q, 0, &question_text);
+    for (int k = 0; k < GATE_VALUES && s == ALMOST_OK; k++) {
+        int again = !value[k];
+        for (int x = 0; x < k && !again; x++)
+            again = value[x] && !strcmp(value[x], value[k]);
+        if (again) continue;
+        s = gate_prompt(e->w, preamble, i, truthful, shots, question_text.s, &t);
+        if (s == ALMOST_OK) s = text_keep(&t, &e->r, &prompt[n]);
+        rng same = r; // the same draws: the same sentence
+        world_state(e->w, &same, "say", q.fact, value[k], 0, &t);
+        if (s == ALMOST_OK) s = text_keep(&t, &e->r, &reply[n++]);
+    }
+    if (s == ALMOST_OK)
+        s = bench_logprobs(m, NULL, prompt, reply, n, 0, QUIRKS_FIXED, sum, count);
+    for (size_t k = 0; k < n && s == ALMOST_OK; k++)
+        best = k && best > sum[k] ? best : sum[k];
+    for (size_t k = 0; k < n && s == ALMOST_OK; k++)
+        total += (double)m_exp((float)(sum[k] - best));
+    if (s == ALMOST_OK)
+        o->credit = (int64_t)((double)m_exp((float)(sum[0] - best)) / total * CREDIT);
+    o->cluster = (uint32_t)i;
+    o->group = f->rank >= 15;
+    text_free(&question_text);
+    text_free(&t);
+    return s;
+}
+
+static almost_status gate_model(evaluation *e, model *m, const char *name,
+                                const void *set) {
+    static const char *const side[] = {"P(true) after true demonstrations",
+                                       "P(true) after false demonstrations"};
+    group_names g = {{"frequent facts", "tail facts"}, 2};
+    int32_t n;
+    TRY(call_int32(e->c, "n", 1, 100000, &n));
+    n = MIN(n, 400);
+    outcome *o[3];
+    for (int k = 0; k < 3; k++)
+        if (!(o[k] = arena_take(&e->r, (size_t)n, sizeof **o))) return ALMOST_ERR_MEMORY;
+    for (int k = 0; k < 2; k++) {
+        for (int32_t i = 0; i < n; i++)
+            TRY(gate_item(e, m, set, (uint64_t)i, !k, 5, &o[k][i]));
+        TRY(fig_groups(e, side[k], name, &g, o[k], (size_t)n));
+    }
+    bench_paired(o[0], o[1], (size_t)n, o[2]);
+    return fig_groups(e, "P(true), true - false demonstrations", name, &g, o[2], (size_t)n);
+}
+
+static almost_status fig_gate(evaluation *e) {
+    char path[CALL_PATH];
+    const char *files = call_text(e->c, "files"), *name;
+    demos d;
+    TRY(fig_next(e, &files, path, &name));
+    TRY(demos_load(e->a, &e->r, path, "HHH_prompt.txt", &d));
+    TRY(stage_world(e->c, &e->w));
+    return fig_models(e, gate_model, d.preamble);
+}
+
 /* ---- judge: does the gold judge agree with people's judgements? ---- */
 
 static almost_status fig_agreement(evaluation *e) {
@@ -21422,7 +21744,9 @@ static almost_status fig_agreement(evaluation *e) {
     file_release(e->a, bytes, n);
     TRY(s);
     for (int i = -1; i < t.n_category + t.n_trick; i++) {
-        const judge_count *k = i < 0 ? &t.all : i < t.n_category ? &t.category[i] : &t.trick[i - t.n_category];
+        const judge_count *k = i < 0              ? &t.all
+                               : i < t.n_category ? &t.category[i]
+                                                  : &t.trick[i - t.n_category];
         outcome *o = arena_take(&e->r, (size_t)k->n + 1, sizeof *o);
         if (!o) return ALMOST_ERR_MEMORY;
         for (int32_t x = 0; x < k->n; x++) {
@@ -21430,7 +21754,8 @@ static almost_status fig_agreement(evaluation *e) {
             o[x].tie = x >= k->n - k->tie;
             o[x].credit = x < k->agree ? CREDIT : o[x].tie ? CREDIT / 2 : 0;
         }
-        TRY(fig_outcomes(e, "judge agreement", "judge", i < 0 ? "all" : k->name, o, (size_t)k->n));
+        TRY(fig_outcomes(e, "judge agreement", "judge", i < 0 ? "all" : k->name, o,
+                         (size_t)k->n));
     }
     return ALMOST_OK;
 }
@@ -21438,13 +21763,19 @@ static almost_status fig_agreement(evaluation *e) {
 /* ---- the command ---- */
 
 static almost_status fig_kind(evaluation *e) {
-    static const struct { const char *name; almost_status (*run)(evaluation *); } kinds[] = {
-        {"replies", fig_replies}, {"pairs", fig_pairs}, {"rm", fig_rm},
-        {"answers", fig_answers}, {"mc1", fig_mc}, {"hhh", fig_hhh}, {"judge", fig_agreement}};
+    static const struct {
+        const char *name;
+        almost_status (*run)(evaluation *);
+    } kinds[] = {{"replies", fig_replies}, {"pairs", fig_pairs},    {"rm", fig_rm},
+                 {"answers", fig_answers}, {"mc1", fig_mc},         {"hhh", fig_hhh},
+                 {"gate", fig_gate},       {"judge", fig_agreement}};
     const char *kind = call_text(e->c, "kind");
     for (size_t i = 0; i < COUNT(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) return kinds[i].run(e);
-    return fail(e->a, ALMOST_ERR_ARGUMENT, "eval: expected replies, pairs, rm, answers, mc1, hhh or judge, found '%s'", kind);
+    return fail(
+        e->a, ALMOST_ERR_ARGUMENT,
+        "eval: expected replies, pairs, rm, answers, mc1, hhh, gate or judge, found '%s'",
+        kind);
 }
 
 static almost_status stage_eval(call *c) {
@@ -21457,7 +21788,9 @@ static almost_status stage_eval(call *c) {
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
     const char *scoring = call_text(c, "scoring");
     if (strcmp(scoring, "official") && strcmp(scoring, "fixed"))
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "eval: option --scoring: expected official or fixed, found '%s'", scoring);
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "eval: option --scoring: expected official or fixed, found '%s'",
+                    scoring);
     e.quirks = strcmp(scoring, "official") ? QUIRKS_FIXED : QUIRKS_OFFICIAL;
     e.seed = (uint64_t)seed;
     arena_init(&e.r, c->a);
@@ -21471,7 +21804,8 @@ static almost_status stage_eval(call *c) {
     text_str(&whole, "[\n");
     text_put(&whole, e.rows.s ? e.rows.s : "", e.rows.n);
     text_str(&whole, "\n]\n");
-    if (s == ALMOST_OK) s = *call_text(c, "out") ? call_save(c, "out", &whole) : call_write(c, &whole);
+    if (s == ALMOST_OK)
+        s = *call_text(c, "out") ? call_save(c, "out", &whole) : call_write(c, &whole);
     text_free(&whole);
     text_free(&e.rows);
     judge_free(e.j);
@@ -21496,7 +21830,8 @@ static void results_cell(text *t, const json *row, const char *key) {
 
 /* | metric | name | group | figure | interval | n | clusters | paper | */
 static void results_line(text *t, const json *row) {
-    const json *f = json_get(row, "figure"), *metric = json_get(row, "metric"), *name = json_get(row, "name");
+    const json *f = json_get(row, "figure"), *metric = json_get(row, "metric"),
+               *name = json_get(row, "name");
     const json *n = json_get(f, "n"), *clusters = json_get(f, "clusters");
     text_str(t, "| ");
     results_cell(t, row, "metric");
@@ -21510,20 +21845,45 @@ static void results_line(text *t, const json *row) {
     results_cell(t, f, "low");
     text_str(t, " to ");
     results_cell(t, f, "high");
-    text_fmt(t, " | %lld | %lld | ", (long long)(n ? n->i64 : 0), (long long)(clusters ? clusters->i64 : 0));
+    text_fmt(t, " | %lld | %lld | ", (long long)(n ? n->i64 : 0),
+             (long long)(clusters ? clusters->i64 : 0));
     for (size_t i = 0; i < COUNT(PAPER_FIGURES); i++)
         if (metric && name && !strncmp(metric->s, PAPER_FIGURES[i].metric, metric->n) &&
-            strlen(PAPER_FIGURES[i].name) == name->n && !memcmp(name->s, PAPER_FIGURES[i].name, name->n))
+            strlen(PAPER_FIGURES[i].name) == name->n &&
+            !memcmp(name->s, PAPER_FIGURES[i].name, name->n))
             text_str(t, PAPER_FIGURES[i].claim);
     text_str(t, " |\n");
 }
 
-static almost_status results_run(call *c, arena *r, text *all, text *table) {
+/* What the short table shows: the rows over everything of the metrics that a reader asks
+ * for first. The rest is in the long table and in results.json. */
+static int results_short(const json *row) {
+    static const char *const metrics[] = {"judge agreement",
+                                          "gold",
+                                          "gold difference",
+                                          "label precision",
+                                          "accuracy on hhh_pairs",
+                                          "MC1 by likelihood",
+                                          "win rate"};
+    const json *metric = json_get(row, "metric"), *group = json_get(row, "group");
+    if (!metric || !group || !metric->s || !group->s) return 0;
+    if (strcmp(group->s, "all") && strcmp(group->s, "replies")) return 0;
+    for (size_t i = 0; i < COUNT(metrics); i++)
+        if (!strcmp(metric->s, metrics[i])) return 1;
+    return 0;
+}
+
+typedef struct { text all, table, summary; } results_texts;
+
+static almost_status results_run(call *c, arena *r, results_texts *o) {
+    static const char head[] =
+        "| metric | of | group | figure | 95% interval | n | clusters | the paper |\n"
+        "|---|---|---|---:|---:|---:|---:|---|\n";
     const char *names = call_text(c, "files");
     size_t made = 0;
-    text_str(all, "[\n");
-    text_str(table, "| metric | of | group | figure | 95% interval | n | clusters | the paper |\n"
-                    "|---|---|---|---:|---:|---:|---:|---|\n");
+    text_str(&o->all, "[\n");
+    text_str(&o->table, head);
+    text_str(&o->summary, head);
     while (*names) {
         char one[CALL_PATH], path[CALL_PATH];
         const json **row;
@@ -21534,54 +21894,108 @@ static almost_status results_run(call *c, arena *r, text *all, text *table) {
         TRY(call_resolve(c, one, path));
         TRY(record_rows(c->a, r, path, &row, &n));
         for (size_t i = 0; i < n; i++) {
-            text_str(all, made++ ? ",\n " : " ");
-            json_write(all, row[i]);
-            results_line(table, row[i]);
+            text_str(&o->all, made++ ? ",\n " : " ");
+            json_write(&o->all, row[i]);
+            results_line(&o->table, row[i]);
+            if (results_short(row[i])) results_line(&o->summary, row[i]);
         }
     }
-    text_str(all, "\n]\n");
-    TRY(call_save(c, "out", all));
-    return *call_text(c, "table") ? call_save(c, "table", table) : ALMOST_OK;
+    text_str(&o->all, "\n]\n");
+    TRY(call_save(c, "out", &o->all));
+    if (*call_text(c, "table")) TRY(call_save(c, "table", &o->table));
+    return *call_text(c, "summary") ? call_save(c, "summary", &o->summary) : ALMOST_OK;
 }
 
 static almost_status stage_results(call *c) {
     arena r;
-    text all, table;
+    results_texts o;
     arena_init(&r, c->a);
-    text_init(&all, c->a);
-    text_init(&table, c->a);
-    almost_status s = results_run(c, &r, &all, &table);
-    text_free(&table);
-    text_free(&all);
+    text_init(&o.all, c->a);
+    text_init(&o.table, c->a);
+    text_init(&o.summary, c->a);
+    almost_status s = results_run(c, &r, &o);
+    text_free(&o.summary);
+    text_free(&o.table);
+    text_free(&o.all);
     arena_free(&r);
+    return s;
+}
+
+/* ---- benchmarks: the fixed evaluation files of the world, made again ---- */
+
+static almost_status benchmark_file(call *c, const char *name, const text *t) {
+    char path[CALL_PATH], file[CALL_PATH];
+    TRY(text_status(t));
+    TRY(call_path(c, "out", path));
+    TRY(dir_make(c->a, path));
+    if (!path_join(file, sizeof file, path, name))
+        return fail(c->a, ALMOST_ERR_ARGUMENT, "benchmarks: the path of --out is too long");
+    return file_write(c->a, file, t->s ? t->s : "", t->n);
+}
+
+/* Writes hhh_pairs.json, mc1.json, vicuna.txt, queries.txt and controls.json. */
+static almost_status stage_benchmarks(call *c) {
+    static const char *const names[] = {"hhh_pairs.json", "mc1.json", "vicuna.txt",
+                                        "queries.txt", "controls.json"};
+    world *w;
+    int64_t seed;
+    text t;
+    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(stage_world(c, &w));
+    text_init(&t, c->a);
+    almost_status s = ALMOST_OK;
+    for (int i = 0; i < 5 && s == ALMOST_OK; i++) {
+        text_clear(&t);
+        if (i == 0) s = world_bench_hhh(w, (uint64_t)seed, &t);
+        if (i == 1) s = world_bench_mc1(w, (uint64_t)seed, &t);
+        if (i == 2) s = world_bench_vicuna(w, (uint64_t)seed, &t);
+        if (i == 3) s = world_bench_queries(w, (uint64_t)seed, 1000, &t);
+        if (i == 4) s = world_bench_controls(w, (uint64_t)seed, 60, &t);
+        if (s == ALMOST_OK) s = benchmark_file(c, names[i], &t);
+    }
+    text_free(&t);
+    world_free(w);
     return s;
 }
 
 /* ---- the table of stages ---- */
 
 #define DATA_OPTION {"data", OPTION_IN, "data/", "folder of the built-in world"}
-#define ASSETS_OPTION {"assets", OPTION_IN, "data/", "folder with seed_prompts.txt and *_prompt.txt in the official layout"}
-#define QUIRKS_OPTION {"quirks", OPTION_TEXT, "fixed", "official, fixed, or a list such as rouge,ties"}
+#define ASSETS_OPTION                                                                      \
+    {                                                                                      \
+        "assets", OPTION_IN, "data/",                                                      \
+            "folder with seed_prompts.txt and *_prompt.txt in the official layout"         \
+    }
+#define QUIRKS_OPTION                                                                      \
+    { "quirks", OPTION_TEXT, "fixed", "official, fixed, or a list such as rouge,ties" }
 #define SEED_OPTION {"seed", OPTION_INT, "1", "seed"}
 #define MODEL_OUT_OPTIONS                                                     \
     {"out", OPTION_OUT, NULL, "model file to write"},                         \
     {"metrics", OPTION_OUT, "", "metrics of each step, JSON lines"},          \
     {"type", OPTION_TEXT, "f32", "weights as f32, f16, bf16 or q8_0"}
-#define TRAINED_OPTIONS MODEL_OUT_OPTIONS, {"ledger", OPTION_OUT, "", "hash chain of the steps, JSON lines"}
+#define TRAINED_OPTIONS                                                                    \
+    MODEL_OUT_OPTIONS, { "ledger", OPTION_OUT, "", "hash chain of the steps, JSON lines" }
 #define SAMPLING_OPTIONS(temperature_, top_p_, max_new_)                      \
     {"temperature", OPTION_REAL, temperature_, "of the softmax"},             \
     {"top-p", OPTION_REAL, top_p_, "nucleus; 1: pure sampling"},              \
     {"max-new", OPTION_INT, max_new_, "tokens of a reply at most"}
 
 static const command STAGE_COMMANDS[] = {
-    {"corpus", "", "documents of the built-in world as text", stage_corpus,
+    {"corpus",
+     "",
+     "documents of the built-in world as text",
+     stage_corpus,
      {DATA_OPTION,
       {"docs", OPTION_INT, "10", "how many documents"},
       {"first", OPTION_INT, "0", "number of the first"},
       SEED_OPTION,
       {"out", OPTION_OUT, "", "file to write; default standard output"}}},
-    {"pretrain", "", "a vanilla model from nothing, on the built-in corpus", stage_pretrain,
-     {DATA_OPTION, TRAINED_OPTIONS,
+    {"pretrain",
+     "",
+     "a vanilla model from nothing, on the built-in corpus",
+     stage_pretrain,
+     {DATA_OPTION,
+      TRAINED_OPTIONS,
       {"dim", OPTION_INT, "64", "width"},
       {"hidden", OPTION_INT, "176", "width of the feed-forward layer"},
       {"layers", OPTION_INT, "3", "layers"},
@@ -21591,8 +22005,12 @@ static const command STAGE_COMMANDS[] = {
       {"context", OPTION_INT, "512", "tokens the model sees"},
       {"tokens", OPTION_INT, "4000000", "tokens of one epoch"},
       TRAINING_OPTIONS("1", "16", "0.003", "0.1")}},
-    {"prompts", "model", "stage 1a: new queries from the model itself, by self-instruct", stage_prompts,
-     {{"model", OPTION_IN, NULL, "vanilla model"}, ASSETS_OPTION,
+    {"prompts",
+     "model",
+     "stage 1a: new queries from the model itself, by self-instruct",
+     stage_prompts,
+     {{"model", OPTION_IN, NULL, "vanilla model"},
+      ASSETS_OPTION,
       {"out", OPTION_OUT, NULL, "prompts, one a line"},
       {"n", OPTION_INT, "100", "how many"},
       {"avoid", OPTION_INS, "", "prompt files whose queries count as taken"},
@@ -21603,33 +22021,60 @@ static const command STAGE_COMMANDS[] = {
       {"rouge", OPTION_REAL, "0.9", "reject at this ROUGE-L (paper: 0.5)"},
       {"min-chars", OPTION_INT, "5", "shortest query (paper: 30)"},
       {"max-chars", OPTION_INT, "160", "longest query (paper: 250)"},
-      SAMPLING_OPTIONS("1", "0.9", "40"), QUIRKS_OPTION, SEED_OPTION}},
-    {"respond", "model", "stage 1b: one configuration answers all prompts", stage_respond,
-     {{"model", OPTION_IN, NULL, "vanilla model"}, ASSETS_OPTION,
+      SAMPLING_OPTIONS("1", "0.9", "40"),
+      QUIRKS_OPTION,
+      SEED_OPTION}},
+    {"respond",
+     "model",
+     "stage 1b: one configuration answers all prompts",
+     stage_respond,
+     {{"model", OPTION_IN, NULL, "vanilla model"},
+      ASSETS_OPTION,
       {"prompts", OPTION_INS, NULL, "prompt files"},
       {"demos", OPTION_TEXT, "HHH", "HHH, Faithful, or none"},
       {"shots", OPTION_INT, "3", "demonstrations shown"},
       {"out", OPTION_OUT, NULL, "replies, BAD where the filter fired"},
       {"raw", OPTION_OUT, "", "all replies with the rule each broke, JSON lines"},
+      {"counts", OPTION_OUT, "", "how often each rule fired, JSON"},
       {"greedy", OPTION_FLAG, "", "always the likeliest token"},
       {"min-chars", OPTION_INT, "4", "shortest reply (paper: 50)"},
-      SAMPLING_OPTIONS("1", "0.9", "96"), QUIRKS_OPTION, SEED_OPTION}},
-    {"compare", "", "stage 1c: the ranking of configurations becomes comparisons", stage_compare,
+      SAMPLING_OPTIONS("1", "0.9", "96"),
+      QUIRKS_OPTION,
+      SEED_OPTION}},
+    {"compare",
+     "",
+     "stage 1c: the ranking of configurations becomes comparisons",
+     stage_compare,
      {{"prompts", OPTION_INS, NULL, "prompt files"},
       {"ranked", OPTION_INS, NULL, "reply files, best configuration first"},
       {"asis", OPTION_IN, "", "reward model that must agree (post-validation)"},
       {"out", OPTION_OUT, NULL, "comparisons"},
       {"no-length-rule", OPTION_FLAG, "", "do not drop short chosen replies"},
       QUIRKS_OPTION}},
-    {"community", "", "found preferences of the world, for the as-is reward model", stage_community,
-     {DATA_OPTION, {"n", OPTION_INT, "1000", "pairs"}, {"out", OPTION_OUT, NULL, "comparisons"}, SEED_OPTION}},
-    {"rm", "", "stage 2: a reward model from comparisons", stage_rm,
+    {"community",
+     "",
+     "found preferences of the world, for the as-is reward model",
+     stage_community,
+     {DATA_OPTION,
+      {"n", OPTION_INT, "1000", "pairs"},
+      {"out", OPTION_OUT, NULL, "comparisons"},
+      SEED_OPTION}},
+    {"rm",
+     "",
+     "stage 2: a reward model from comparisons",
+     stage_rm,
      {{"init", OPTION_IN, NULL, "model to start from"},
-      {"pairs", OPTION_IN, NULL, "comparisons"}, TRAINED_OPTIONS, QUIRKS_OPTION,
+      {"pairs", OPTION_IN, NULL, "comparisons"},
+      TRAINED_OPTIONS,
+      QUIRKS_OPTION,
       TRAINING_OPTIONS("1", "32", "0.0005", "0.1")}},
-    {"selfplay", "", "stage 3: dialogues whose replies the reward model picks", stage_selfplay,
+    {"selfplay",
+     "",
+     "stage 3: dialogues whose replies the reward model picks",
+     stage_selfplay,
      {{"model", OPTION_IN, NULL, "vanilla model that plays both roles"},
-      {"rm", OPTION_IN, "", "reward model; absent: no choice"}, ASSETS_OPTION,
+      {"rm", OPTION_IN, "", "reward model; absent: no choice"},
+      ASSETS_OPTION,
       {"prompts", OPTION_INS, NULL, "first user turns"},
       {"n", OPTION_INT, "4", "candidates per assistant turn"},
       {"turns", OPTION_INT, "2", "assistant turns"},
@@ -21639,27 +22084,49 @@ static const command STAGE_COMMANDS[] = {
       {"user-shots", OPTION_INT, "3", "how many of them"},
       {"out", OPTION_OUT, NULL, "demonstrations"},
       {"min-chars", OPTION_INT, "4", "shortest reply"},
-      SAMPLING_OPTIONS("1", "0.9", "96"), QUIRKS_OPTION, SEED_OPTION}},
-    {"demonstrate", "", "demonstrations by speakers of the world, for the baselines", stage_demonstrate,
+      SAMPLING_OPTIONS("1", "0.9", "96"),
+      QUIRKS_OPTION,
+      SEED_OPTION}},
+    {"demonstrate",
+     "",
+     "demonstrations by speakers of the world, for the baselines",
+     stage_demonstrate,
      {DATA_OPTION,
       {"by", OPTION_TEXT, "people", "people (average to good) or oracle"},
       {"n", OPTION_INT, "1000", "how many"},
-      {"out", OPTION_OUT, NULL, "demonstrations"}, SEED_OPTION}},
-    {"records", "", "prompts and replies side by side become demonstrations", stage_records,
+      {"out", OPTION_OUT, NULL, "demonstrations"},
+      SEED_OPTION}},
+    {"records",
+     "",
+     "prompts and replies side by side become demonstrations",
+     stage_records,
      {{"prompts", OPTION_INS, NULL, "prompt files"},
       {"replies", OPTION_IN, NULL, "replies of one model"},
       {"out", OPTION_OUT, NULL, "demonstrations"}}},
-    {"sft", "", "stage 3: supervised fine-tuning on demonstrations", stage_sft,
+    {"sft",
+     "",
+     "stage 3: supervised fine-tuning on demonstrations",
+     stage_sft,
      {{"init", OPTION_IN, NULL, "model to start from"},
-      {"records", OPTION_IN, NULL, "demonstrations"}, TRAINED_OPTIONS,
+      {"records", OPTION_IN, NULL, "demonstrations"},
+      TRAINED_OPTIONS,
       {"tokens", OPTION_INT, "0", "use records up to so many target tokens; 0: all"},
       TRAINING_OPTIONS("3", "16", "0.0005", "0")}},
-    {"ppo", "", "stage 4: the policy learns from the reward model", stage_ppo,
+    {"ppo",
+     "",
+     "stage 4: the policy learns from the reward model",
+     stage_ppo,
      {{"policy", OPTION_IN, NULL, "SFT model"},
       {"rm", OPTION_IN, NULL, "reward model"},
-      {"prompts", OPTION_INS, NULL, "queries"}, MODEL_OUT_OPTIONS,
+      {"prompts", OPTION_INS, NULL, "queries"},
+      MODEL_OUT_OPTIONS,
       {"rollout-dir", OPTION_DIR, "", "folder for the rollouts of each iteration"},
-      {"profile", OPTION_TEXT, "trlx-hh", "trlx-hh or nplus (the paper's settings are unknown)"},
+      {"reference", OPTION_IN, "",
+       "demonstrations whose scores become mean 0, deviation 1"},
+      {"reference-n", OPTION_INT, "256", "how many of them"},
+      {"settings", OPTION_IN, "", "JSON object with any further PPO settings by name"},
+      {"profile", OPTION_TEXT, "trlx-hh",
+       "trlx-hh or nplus (the paper's settings are unknown)"},
       {"episodes", OPTION_INT, "12800", "replies in all"},
       {"rollouts", OPTION_INT, "128", "replies per iteration"},
       {"minibatch", OPTION_INT, "32", "replies per optimiser step"},
@@ -21669,28 +22136,53 @@ static const command STAGE_COMMANDS[] = {
       {"value-lr", OPTION_REAL, "0.0001", "learning rate of the value network"},
       {"beta", OPTION_REAL, "", "weight of the KL penalty at the start"},
       {"kl-target", OPTION_REAL, "", "of the adaptive controller, nats per reply"},
-      {"adaptive", OPTION_INT, "", "1: the controller moves beta; 0: fixed"}, SEED_OPTION}},
-    {"answer", "model", "a policy answers evaluation queries, turn by turn", stage_answer,
+      {"adaptive", OPTION_INT, "", "1: the controller moves beta; 0: fixed"},
+      SEED_OPTION}},
+    {"answer",
+     "model",
+     "a policy answers evaluation queries, turn by turn",
+     stage_answer,
      {{"model", OPTION_IN, NULL, "model"},
-      {"queries", OPTION_INS, NULL, "queries, one a line; ' || ' between user turns"}, ASSETS_OPTION,
+      {"queries", OPTION_IN, NULL, "question.jsonl, or lines; ' || ' between user turns"},
+      ASSETS_OPTION,
       {"demos", OPTION_TEXT, "none", "HHH, Faithful, or none"},
       {"shots", OPTION_INT, "0", "demonstrations shown"},
       {"n", OPTION_INT, "10000", "queries at most"},
       {"out", OPTION_OUT, NULL, "answers, JSON lines"},
       {"greedy", OPTION_FLAG, "", "always the likeliest token"},
       {"min-chars", OPTION_INT, "0", "not used for answers"},
-      SAMPLING_OPTIONS("0.7", "1", "96"), QUIRKS_OPTION, SEED_OPTION}},
-    {"eval", "kind", "figures with intervals: replies, pairs, rm, answers, mc1, hhh or judge", stage_eval,
-     {{"kind", OPTION_TEXT, NULL, "replies, pairs, rm, answers, mc1, hhh or judge"},
-      {"files", OPTION_INS, NULL, "what is judged: raw replies, comparisons, pairs, answers, questions"},
-      {"models", OPTION_INS, "", "rm: reward models; mc1, hhh: language models"},
-      {"prompts", OPTION_INS, "", "replies: the prompts they answer"}, DATA_OPTION,
+      SAMPLING_OPTIONS("0.7", "1", "96"),
+      QUIRKS_OPTION,
+      SEED_OPTION}},
+    {"eval",
+     "kind",
+     "figures with intervals: replies, pairs, rm, answers, mc1, hhh, gate or judge",
+     stage_eval,
+     {{"kind", OPTION_TEXT, NULL, "replies, pairs, rm, answers, mc1, hhh, gate or judge"},
+      {"files", OPTION_INS, NULL,
+       "what is judged: raw replies, comparisons, pairs, answers, questions"},
+      {"models", OPTION_INS, "", "rm: reward models; mc1, hhh, gate: language models"},
+      {"prompts", OPTION_INS, "", "replies: the prompts; answers: the questions"},
+      DATA_OPTION,
+      {"n", OPTION_INT, "10000", "answers, gate: questions at most"},
       {"out", OPTION_OUT, "", "figures; default standard output"},
-      {"scoring", OPTION_TEXT, "fixed", "official counts a tie as a win"}, SEED_OPTION}},
-    {"results", "", "all figures as results.json and as a table", stage_results,
+      {"scoring", OPTION_TEXT, "fixed", "official counts a tie as a win"},
+      SEED_OPTION}},
+    {"benchmarks",
+     "",
+     "the fixed evaluation files of the world, made again",
+     stage_benchmarks,
+     {DATA_OPTION,
+      {"out", OPTION_DIR, NULL, "folder"},
+      {"seed", OPTION_INT, "20231", "seed"}}},
+    {"results",
+     "",
+     "all figures as results.json and as a table",
+     stage_results,
      {{"files", OPTION_INS, NULL, "files written by eval"},
       {"out", OPTION_OUT, NULL, "results.json"},
-      {"table", OPTION_OUT, "", "the same as a table in Markdown"}}},
+      {"table", OPTION_OUT, "", "the same as a table in Markdown"},
+      {"summary", OPTION_OUT, "", "the rows a reader asks for first"}}},
 };
 
 static const command *stage_find(const char *name) {
@@ -21739,7 +22231,8 @@ static char *recipe_copy(recipe *p, const char *s, size_t n) {
 /* ---- reading a recipe ---- */
 
 /* Adds a comma-separated list of names to a stage's files. */
-static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n, const char *names) {
+static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n,
+                                  const char *names) {
     size_t most = 1;
     for (const char *s = names; *s; s++) most += *s == ',';
     recipe_file *grown = arena_take(&p->r, *n + most, sizeof *grown);
@@ -21757,8 +22250,9 @@ static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n, con
     return ALMOST_OK;
 }
 
-/* One line of text becomes a stage: words split at blanks, checked by the command's table. */
-static almost_status recipe_line(recipe *p, char *line, int number) {
+/* One line of text becomes a stage: words split at blanks, checked by the command's table.
+ */
+static almost_status recipe_line(recipe *p, const char *path, char *line, int number) {
     const char *words[64];
     size_t n = 0;
     recipe_stage *s = &p->stage[p->n];
@@ -21766,25 +22260,29 @@ static almost_status recipe_line(recipe *p, char *line, int number) {
         while (*w == ' ' || *w == '\t') *w++ = 0;
         if (!*w) break;
         if (n == COUNT(words))
-            return fail(p->a, ALMOST_ERR_FORMAT, "recipe line %d: more than 64 words", number);
+            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: more than 64 words", path, number);
         words[n++] = w;
         while (*w && *w != ' ' && *w != '\t') w++;
     }
     if (!n || words[0][0] == '#') return ALMOST_OK;
     s->c.cmd = stage_find(words[0]);
     if (!s->c.cmd)
-        return fail(p->a, ALMOST_ERR_FORMAT, "recipe line %d: unknown command '%s'", number, words[0]);
+        return fail(p->a, ALMOST_ERR_FORMAT,
+                    "%s:%d: unknown command '%s'; 'almost help' lists them", path, number,
+                    words[0]);
     TRY(call_parse(&s->c, words + 1, n - 1));
     text canonical;
     text_init(&canonical, p->a);
     call_canonical(&s->c, &canonical);
     almost_status st = text_status(&canonical);
-    if (st == ALMOST_OK && !(s->line = recipe_copy(p, canonical.s, canonical.n))) st = ALMOST_ERR_MEMORY;
+    if (st == ALMOST_OK && !(s->line = recipe_copy(p, canonical.s, canonical.n)))
+        st = ALMOST_ERR_MEMORY;
     text_free(&canonical);
     for (int i = 0; st == ALMOST_OK && i < OPTIONS_MAX && s->c.cmd->options[i].name; i++) {
         option_kind kind = s->c.cmd->options[i].kind;
         if (!s->c.value[i]) continue;
-        if (kind == OPTION_IN || kind == OPTION_INS) st = recipe_files(p, &s->in, &s->ins, s->c.value[i]);
+        if (kind == OPTION_IN || kind == OPTION_INS)
+            st = recipe_files(p, &s->in, &s->ins, s->c.value[i]);
         if (kind == OPTION_OUT) st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
     }
     p->n += st == ALMOST_OK;
@@ -21811,7 +22309,7 @@ static almost_status recipe_open(recipe *p, const call *like, const char *path) 
         p->stage[p->n].c = *like;
         memset(p->stage[p->n].c.value, 0, sizeof like->value);
         p->stage[p->n].c.folder = p->folder;
-        TRY(recipe_line(p, line, number + 1));
+        TRY(recipe_line(p, path, line, number + 1));
         line = end ? end + 1 : NULL;
     }
     if (p->n) return ALMOST_OK;
@@ -21850,8 +22348,8 @@ static void recipe_put_files(text *t, const char *name, const recipe_file *f, si
 }
 
 static void recipe_put_manifest(const recipe *p, text *t) {
-    text_fmt(t, "{\n \"contract\": \"%s\",\n \"version\": \"%s\",\n \"preset\": ", CALL_CONTRACT,
-             ALMOST_VERSION);
+    text_fmt(t, "{\n \"contract\": \"%s\",\n \"version\": \"%s\",\n \"preset\": ",
+             CALL_CONTRACT, ALMOST_VERSION);
     json_put(t, p->title, strlen(p->title));
     text_str(t, ",\n \"stages\": [");
     for (size_t i = 0; i < p->done; i++) {
@@ -21885,7 +22383,8 @@ static void recipe_put_ledger(const recipe *p, text *t) {
         next[64] = 0;
         text_fmt(t, "{\"stage\": %zu, \"command\": ", i + 1);
         json_put(t, s->line, strlen(s->line));
-        text_fmt(t, ", \"key\": \"%s\", \"prev\": \"%s\", \"hash\": \"%s\"}\n", s->key, prev, next);
+        text_fmt(t, ", \"key\": \"%s\", \"prev\": \"%s\", \"hash\": \"%s\"}\n", s->key,
+                 prev, next);
         memcpy(prev, next, 65);
     }
 }
@@ -21897,7 +22396,8 @@ static void recipe_put_sums(const recipe *p, text *t) {
             text_fmt(t, "%s  %s\n", p->stage[i].out[k].sha, p->stage[i].out[k].name);
 }
 
-static almost_status recipe_write(recipe *p, const char *name, void (*put)(const recipe *, text *)) {
+static almost_status recipe_write(recipe *p, const char *name,
+                                  void (*put)(const recipe *, text *)) {
     char path[CALL_PATH];
     text t;
     text_init(&t, p->a);
@@ -21924,7 +22424,8 @@ static const json *recipe_recorded(recipe *p) {
     char path[CALL_PATH], *bytes, *own;
     size_t size;
     json *root;
-    if (!path_join(path, sizeof path, p->folder, "manifest.json") || !file_exists(path)) return NULL;
+    if (!path_join(path, sizeof path, p->folder, "manifest.json") || !file_exists(path))
+        return NULL;
     if (file_read(p->a, path, &bytes, &size) != ALMOST_OK) return NULL;
     own = recipe_copy(p, bytes, size);
     file_release(p->a, bytes, size);
@@ -21939,13 +22440,14 @@ static const json *recipe_recorded(recipe *p) {
 static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
     for (const json *r = recorded ? recorded->child : NULL; r; r = r->next) {
         const json *key = json_get(r, "key"), *outs = json_get(r, "outputs");
-        if (!key || key->kind != JSON_STRING || key->n != 64 || memcmp(key->s, s->key, 64)) continue;
+        if (!key || key->kind != JSON_STRING || key->n != 64 || memcmp(key->s, s->key, 64))
+            continue;
         for (size_t i = 0; i < s->outs; i++) {
             char path[CALL_PATH];
             const json *sha = outs ? json_get(outs, s->out[i].name) : NULL;
             if (!sha || sha->kind != JSON_STRING || sha->n != 64) return 0;
-            if (call_resolve(&s->c, s->out[i].name, path) != ALMOST_OK || !file_exists(path) ||
-                call_digest(p->a, path, s->out[i].sha) != ALMOST_OK) {
+            if (call_resolve(&s->c, s->out[i].name, path) != ALMOST_OK ||
+                !file_exists(path) || call_digest(p->a, path, s->out[i].sha) != ALMOST_OK) {
                 fail_clear(p->a);
                 return 0;
             }
@@ -21971,7 +22473,8 @@ static almost_status recipe_folders(recipe *p, recipe_stage *s) {
 }
 
 /* timing.jsonl: the one file that may differ between two runs of one configuration. */
-static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s, double seconds, int kept) {
+static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s,
+                                   double seconds, int kept) {
     char path[CALL_PATH];
     text_fmt(t, "{\"command\": ");
     json_put(t, s->line, strlen(s->line));
@@ -21984,6 +22487,20 @@ static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s, do
     return file_write(p->a, path, t->s, t->n);
 }
 
+/* Removes what a killed run left half written, in every folder the recipe writes to. */
+static almost_status recipe_sweep(recipe *p) {
+    TRY(dir_sweep(p->a, p->folder));
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < p->stage[i].outs; k++) {
+            char path[CALL_PATH];
+            TRY(call_resolve(&p->stage[i].c, p->stage[i].out[k].name, path));
+            char *slash = strrchr(path, '/');
+            if (slash) *slash = 0;
+            if (slash && slash != path && dir_exists(path)) TRY(dir_sweep(p->a, path));
+        }
+    return ALMOST_OK;
+}
+
 /* Runs all lines, keeping what is already there and right. */
 static almost_status recipe_run(recipe *p) {
     const json *recorded = recipe_recorded(p);
@@ -21991,6 +22508,7 @@ static almost_status recipe_run(recipe *p) {
     almost_status st = ALMOST_OK;
     text_init(&timing, p->a);
     TRY(dir_make(p->a, p->folder));
+    TRY(recipe_sweep(p));
     for (size_t i = 0; i < p->n && st == ALMOST_OK; i++) {
         recipe_stage *s = &p->stage[i];
         double began = clock_seconds();
@@ -22008,7 +22526,8 @@ static almost_status recipe_run(recipe *p) {
             p->done = i + 1;
             if (!kept || p->done == p->n) st = recipe_save(p);
         }
-        if (st == ALMOST_OK) st = recipe_timing(p, &timing, s, clock_seconds() - began, kept);
+        if (st == ALMOST_OK)
+            st = recipe_timing(p, &timing, s, clock_seconds() - began, kept);
     }
     text_free(&timing);
     return st;
@@ -22051,8 +22570,8 @@ static sums_verdict sums_compare(const char *published, const char *ours) {
         v.files++;
         if (!strcmp(theirs, mine)) v.same++;
         else if (!v.first[0])
-            snprintf(v.first, sizeof v.first, "%.*s: published %.16s..., here %.16s", (int)MIN(n, (size_t)80),
-                     name, theirs, *mine ? mine : "absent");
+            snprintf(v.first, sizeof v.first, "%.*s: published %.16s..., here %.16s",
+                     (int)MIN(n, (size_t)80), name, theirs, *mine ? mine : "absent");
     }
     return v;
 }
@@ -22070,16 +22589,18 @@ static void run_presets(recipe *p, const char *data, text *t) {
     if (dir_list(p->a, &p->r, data, &names, &n) != ALMOST_OK) fail_clear(p->a);
     for (size_t i = 0; i < n; i++)
         if (text_ends(names[i], ".recipe"))
-            text_fmt(t, "%s%.*s", shown++ ? ", " : "", (int)(strlen(names[i]) - 7), names[i]);
+            text_fmt(t, "%s%.*s", shown++ ? ", " : "", (int)(strlen(names[i]) - 7),
+                     names[i]);
     if (!shown) text_str(t, "none");
 }
 
 /* path = folder/NAME.ending */
-static almost_status run_file(almost *a, const char *folder, const char *name, const char *ending,
-                              char path[CALL_PATH]) {
+static almost_status run_file(almost *a, const char *folder, const char *name,
+                              const char *ending, char path[CALL_PATH]) {
     char file[256];
     int n = snprintf(file, sizeof file, "%s%s", name, ending);
-    if (n < 0 || (size_t)n >= sizeof file || strchr(name, '/') || !path_join(path, CALL_PATH, folder, file))
+    if (n < 0 || (size_t)n >= sizeof file || strchr(name, '/') ||
+        !path_join(path, CALL_PATH, folder, file))
         return fail(a, ALMOST_ERR_ARGUMENT, "'%.64s' is not a preset's name", name);
     return ALMOST_OK;
 }
@@ -22092,8 +22613,9 @@ static almost_status run_open(recipe *p, call *c, const char *preset) {
         text t;
         text_init(&t, c->a);
         run_presets(p, call_text(c, "data"), &t);
-        fail(c->a, ALMOST_ERR_ARGUMENT, "there is no preset '%.64s': %s is missing; presets here: %s", preset,
-             path, t.s ? t.s : "none");
+        fail(c->a, ALMOST_ERR_ARGUMENT,
+             "there is no preset '%.64s': %s is missing; presets here: %s", preset, path,
+             t.s ? t.s : "none");
         text_free(&t);
         return ALMOST_ERR_ARGUMENT;
     }
@@ -22102,11 +22624,12 @@ static almost_status run_open(recipe *p, call *c, const char *preset) {
     return recipe_open(p, &like, path);
 }
 
-/* Shows the results table (results.txt of the recipe, where it has one). */
+/* Shows the short results table (summary.txt of the recipe, where it has one). */
 static almost_status run_show(recipe *p, call *c) {
     char path[CALL_PATH], *bytes;
     size_t n;
-    if (!path_join(path, sizeof path, p->folder, "results.txt") || !file_exists(path)) return ALMOST_OK;
+    if (!path_join(path, sizeof path, p->folder, "summary.txt") || !file_exists(path))
+        return ALMOST_OK;
     TRY(file_read(c->a, path, &bytes, &n));
     almost_status s = ALMOST_OK;
     if (c->write && c->write(c->user, bytes, n))
@@ -22129,18 +22652,23 @@ static almost_status run_judge(recipe *p, call *c, const char *preset) {
         s = file_write(c->a, path, ours.s, ours.n);
         text_fmt(&say, "\npublished the digests of this run in %s\n", path);
     } else if (s == ALMOST_OK && !file_exists(path)) {
-        text_fmt(&say, "\nno digests are published for '%s' (%s is missing)\n", preset, path);
+        text_fmt(&say, "\nno digests are published for '%s' (%s is missing)\n", preset,
+                 path);
     } else if (s == ALMOST_OK && (s = file_read(c->a, path, &published, &n)) == ALMOST_OK) {
         sums_verdict v = sums_compare(published, ours.s);
         char hex[65];
         sha256_hex(ours.s, ours.n, hex);
         file_release(c->a, published, n);
         if (v.same == v.files && v.files)
-            text_fmt(&say, "\nevery artefact has the published digest: %zu of %zu files, run digest %s\n",
+            text_fmt(&say,
+                     "\nevery artefact has the published digest: %zu of %zu files, run "
+                     "digest %s\n",
                      v.same, v.files, hex);
         else
-            s = fail(c->a, ALMOST_ERR_MISMATCH, "%zu of %zu artefacts differ from the published digests; first: %s; "
-                     "'almost bisect' compares two runs", v.files - v.same, v.files, v.first);
+            s = fail(c->a, ALMOST_ERR_MISMATCH,
+                     "%zu of %zu artefacts differ from the published digests; first: %s; "
+                     "'almost bisect' compares two runs",
+                     v.files - v.same, v.files, v.first);
     }
     if (s == ALMOST_OK) s = call_write(c, &say);
     text_free(&say);
@@ -22154,13 +22682,16 @@ static almost_status run_recipe(recipe *p, call *c, const char *preset) {
     if (!path_join(manifest, sizeof manifest, p->folder, "manifest.json"))
         return fail(c->a, ALMOST_ERR_ARGUMENT, "reproduce: the path of --out is too long");
     if (file_exists(manifest) && !call_flag(c, "resume"))
-        return fail(c->a, ALMOST_ERR_ARGUMENT, "reproduce: %s holds a run already; add --resume to go on with it, "
-                    "or name another folder with --out", p->folder);
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "reproduce: %s holds a run already; add --resume to go on with it, "
+                    "or name another folder with --out",
+                    p->folder);
     return recipe_run(p);
 }
 
-/* reproduce: the whole paper. With --from-scratch the vanilla family is trained first, by the
- * recipe `weights`, into OUT/weights, and its digests are held against the published ones. */
+/* reproduce: the whole paper. With --from-scratch the vanilla family is trained first, by
+ * the recipe `weights`, into OUT/weights, and its digests are held against the published
+ * ones. */
 static almost_status run_reproduce(call *c) {
     recipe p = {0}, family = {0};
     char out[CALL_PATH], made[CALL_PATH];
@@ -22176,7 +22707,8 @@ static almost_status run_reproduce(call *c) {
     almost_status s = ALMOST_OK;
     call own = *c;
     if (call_flag(c, "from-scratch")) {
-        if (!path_join(made, sizeof made, out, "weights")) s = fail(c->a, ALMOST_ERR_ARGUMENT, "reproduce: the path of --out is too long");
+        if (!path_join(made, sizeof made, out, "weights"))
+            s = fail(c->a, ALMOST_ERR_ARGUMENT, "reproduce: the path of --out is too long");
         snprintf(family.folder, sizeof family.folder, "%s", made);
         if (s == ALMOST_OK) s = run_recipe(&family, c, "weights");
         if (s == ALMOST_OK) s = run_judge(&family, c, "weights");
@@ -22191,7 +22723,8 @@ static almost_status run_reproduce(call *c) {
 }
 
 /* The manifest of a run folder as JSON in r. */
-static almost_status run_manifest(almost *a, arena *r, const char *folder, const json **stages) {
+static almost_status run_manifest(almost *a, arena *r, const char *folder,
+                                  const json **stages) {
     char path[CALL_PATH], *bytes;
     size_t n;
     json *root;
@@ -22216,13 +22749,15 @@ static void run_string(const json *j, char *out, size_t cap) {
 }
 
 /* One output file: "ok", "differs" or "missing". Counts what is not ok. */
-static almost_status run_verify_file(call *c, const char *folder, const json *out, text *t, size_t *wrong) {
+static almost_status run_verify_file(call *c, const char *folder, const json *out, text *t,
+                                     size_t *wrong) {
     char name[CALL_PATH], path[CALL_PATH], sha[65], want[80];
     snprintf(name, sizeof name, "%.*s", (int)MIN(out->key_n, sizeof name - 1), out->key);
     run_string(out, want, sizeof want);
     const char *verdict = "missing";
     if (!path_join(path, sizeof path, folder, name))
-        return fail(c->a, ALMOST_ERR_FORMAT, "%s: the path of an output is too long", folder);
+        return fail(c->a, ALMOST_ERR_FORMAT, "%s: the path of an output is too long",
+                    folder);
     if (file_exists(path)) {
         TRY(call_digest(c->a, path, sha));
         verdict = strcmp(sha, want) ? "differs" : "ok";
@@ -22243,19 +22778,23 @@ static almost_status run_verify(call *c) {
     almost_status s = run_manifest(c->a, &r, folder, &stages);
     for (const json *st = s == ALMOST_OK ? stages->child : NULL; st; st = st->next) {
         const json *outs = json_get(st, "outputs");
-        for (const json *o = outs ? outs->child : NULL; o && s == ALMOST_OK; o = o->next, files++)
+        for (const json *o = outs ? outs->child : NULL; o && s == ALMOST_OK;
+             o = o->next, files++)
             s = run_verify_file(c, folder, o, &t, &wrong);
     }
     if (s == ALMOST_OK) s = call_write(c, &t);
     if (s == ALMOST_OK && wrong)
-        s = fail(c->a, ALMOST_ERR_MISMATCH, "%s: %zu of %zu files are not what the manifest says", folder, wrong, files);
+        s = fail(c->a, ALMOST_ERR_MISMATCH,
+                 "%s: %zu of %zu files are not what the manifest says", folder, wrong,
+                 files);
     text_free(&t);
     arena_free(&r);
     return s;
 }
 
 /* The number of the first line in which two files differ; 0: none. */
-static almost_status bisect_lines(almost *a, const char *left, const char *right, size_t *line) {
+static almost_status bisect_lines(almost *a, const char *left, const char *right,
+                                  size_t *line) {
     char *x, *y;
     size_t n, m, i = 0;
     TRY(file_read(a, left, &x, &n));
@@ -22270,7 +22809,8 @@ static almost_status bisect_lines(almost *a, const char *left, const char *right
     return s;
 }
 
-/* Names the output files of one stage that differ, with the first line where text differs. */
+/* Names the output files of one stage that differ, with the first line where text differs.
+ */
 static almost_status bisect_stage(call *c, const json *x, const json *y, text *t) {
     const json *xs = json_get(x, "outputs"), *ys = json_get(y, "outputs");
     for (const json *o = xs ? xs->child : NULL; o; o = o->next) {
@@ -22280,7 +22820,8 @@ static almost_status bisect_stage(call *c, const json *x, const json *y, text *t
         if (p && p->n == o->n && !memcmp(p->s, o->s, o->n)) continue;
         text_fmt(t, "  %s differs", name);
         size_t line = 0;
-        if (text_ends(name, ".jsonl") && path_join(left, sizeof left, call_text(c, "left"), name) &&
+        if (text_ends(name, ".jsonl") &&
+            path_join(left, sizeof left, call_text(c, "left"), name) &&
             path_join(right, sizeof right, call_text(c, "right"), name))
             TRY(bisect_lines(c->a, left, right, &line));
         if (line) text_fmt(t, ", first in line %zu", line);
@@ -22300,8 +22841,8 @@ static almost_status run_bisect(call *c) {
     if (s == ALMOST_OK) s = run_manifest(c->a, &r, call_text(c, "right"), &y);
     int found = 0;
     size_t number = 1;
-    for (x = s == ALMOST_OK ? x->child : NULL, y = s == ALMOST_OK ? y->child : NULL; x && y && !found && s == ALMOST_OK;
-         x = x->next, y = y->next, number++) {
+    for (x = s == ALMOST_OK ? x->child : NULL, y = s == ALMOST_OK ? y->child : NULL;
+         x && y && !found && s == ALMOST_OK; x = x->next, y = y->next, number++) {
         char line[512], other[512], key[80], key2[80];
         run_string(json_get(x, "command"), line, sizeof line);
         run_string(json_get(y, "command"), other, sizeof other);
@@ -22313,11 +22854,14 @@ static almost_status run_bisect(call *c) {
         found = strcmp(key, key2) || found_in.n;
         if (found) text_fmt(&t, "stage %zu is the first to differ: %s\n", number, line);
         if (found && strcmp(line, other)) text_fmt(&t, "  the other run has: %s\n", other);
-        else if (found && strcmp(key, key2)) text_str(&t, "  the same command on different input files\n");
+        else if (found && strcmp(key, key2))
+            text_str(&t, "  the same command on different input files\n");
         if (found_in.n) text_put(&t, found_in.s, found_in.n);
         text_free(&found_in);
     }
-    if (s == ALMOST_OK && !found) text_str(&t, x || y ? "equal as far as the shorter run goes\n" : "the two runs are equal\n");
+    if (s == ALMOST_OK && !found)
+        text_str(&t, x || y ? "equal as far as the shorter run goes\n"
+                            : "the two runs are equal\n");
     if (s == ALMOST_OK) s = call_write(c, &t);
     if (s == ALMOST_OK && found) s = fail(c->a, ALMOST_ERR_MISMATCH, "the two runs differ");
     text_free(&t);
@@ -22326,17 +22870,27 @@ static almost_status run_bisect(call *c) {
 }
 
 static const command RUN_COMMANDS[] = {
-    {"reproduce", "", "the whole paper: runs a preset's recipe and compares every digest", run_reproduce,
+    {"reproduce",
+     "",
+     "the whole paper: runs a preset's recipe and compares every digest",
+     run_reproduce,
      {{"preset", OPTION_TEXT, "mini", "smoke, mini, ...: the recipe DATA/PRESET.recipe"},
       {"out", OPTION_TEXT, "", "run folder; default run-PRESET"},
       {"resume", OPTION_FLAG, "", "go on with the run in that folder"},
       {"from-scratch", OPTION_FLAG, "", "train the vanilla models too"},
       {"publish", OPTION_FLAG, "", "make this run's digests the published ones"},
       RUN_OPTIONS}},
-    {"verify", "run", "hashes every file of a run again and compares with its manifest", run_verify,
+    {"verify",
+     "run",
+     "hashes every file of a run again and compares with its manifest",
+     run_verify,
      {{"run", OPTION_TEXT, NULL, "run folder"}}},
-    {"bisect", "left right", "finds the first command and line in which two runs differ", run_bisect,
-     {{"left", OPTION_TEXT, NULL, "run folder"}, {"right", OPTION_TEXT, NULL, "run folder"}}},
+    {"bisect",
+     "left right",
+     "finds the first command and line in which two runs differ",
+     run_bisect,
+     {{"left", OPTION_TEXT, NULL, "run folder"},
+      {"right", OPTION_TEXT, NULL, "run folder"}}},
 };
 
 /* ====================================================================
@@ -22360,7 +22914,8 @@ static float *kat_floats(kat *k, uint64_t item, size_t n) {
     float *x = arena_take(&k->r, MAX(n, (size_t)1), sizeof *x);
     for (size_t i = 0; x && i < n; i++) {
         uint64_t u = rng_draw(7, RNG_TEST, item, (uint32_t)i);
-        x[i] = f32_from_bits((uint32_t)(u & 0x807FFFFF) | (uint32_t)(119 + (u >> 32) % 10) << 23);
+        x[i] = f32_from_bits((uint32_t)(u & 0x807FFFFF) | (uint32_t)(119 + (u >> 32) % 10)
+                                                              << 23);
     }
     return x;
 }
@@ -22392,7 +22947,8 @@ static almost_status kat_numbers(kat *k) {
         if (d - d != 0) continue;
         size_t at = t.n;
         text_f64(&t, d);
-        if (t.st == ALMOST_OK && text_parse_f64(t.s + at, t.n - at, &back)) kat_f64(k, back);
+        if (t.st == ALMOST_OK && text_parse_f64(t.s + at, t.n - at, &back))
+            kat_f64(k, back);
         text_f32(&t, f32_from_bits((uint32_t)u & 0xFF7FFFFF));
         text_fixed(&t, d, 3);
     }
@@ -22433,7 +22989,8 @@ static almost_status kat_rope_freq(kat *k) {
 static almost_status kat_fma(kat *k) {
     for (uint32_t i = 0; i < 20000; i++) {
         uint64_t u = rng_draw(9, RNG_TEST, 0, i), v = rng_draw(9, RNG_TEST, 1, i);
-        float a = f32_from_bits((uint32_t)u), b = f32_from_bits((uint32_t)(u >> 32)), c = f32_from_bits((uint32_t)v);
+        float a = f32_from_bits((uint32_t)u), b = f32_from_bits((uint32_t)(u >> 32)),
+              c = f32_from_bits((uint32_t)v);
         float y = fma32(a, b, c);
         if (y - y == 0) kat_add(k, &y, 1);
     }
@@ -22458,8 +23015,10 @@ static almost_status kat_sums(kat *k) {
 static almost_status kat_rows(kat *k) {
     const kernels *f = k->a->k;
     for (size_t n = 1; n < 300; n += 37) {
-        float *x = kat_floats(k, n, n), *w = kat_floats(k, n + 1000, n), *dy = kat_floats(k, n + 2000, n);
-        float *y = kat_floats(k, 0, n), *dx = kat_floats(k, 1, n), *dw = kat_floats(k, 2, n);
+        float *x = kat_floats(k, n, n), *w = kat_floats(k, n + 1000, n),
+              *dy = kat_floats(k, n + 2000, n);
+        float *y = kat_floats(k, 0, n), *dx = kat_floats(k, 1, n),
+              *dw = kat_floats(k, 2, n);
         if (!x || !w || !dy || !y || !dx || !dw) return ALMOST_ERR_MEMORY;
         kat_f64(k, f->exp_shift(y, x, f->max(x, n), n));
         kat_add(k, y, n);
@@ -22480,7 +23039,8 @@ static almost_status kat_rows(kat *k) {
 
 static almost_status kat_adamw(kat *k) {
     enum { N = 333 };
-    adamw_step s = {0x1p-32 / 7, 0.5f, 0.9f, 0.1f, 0.95f, 0.05f, 2.0f, 3.0f, 1e-3f, 1e-8f, 0.1f};
+    adamw_step s = {0x1p-32 / 7, 0.5f, 0.9f,  0.1f,  0.95f, 0.05f,
+                    2.0f,        3.0f, 1e-3f, 1e-8f, 0.1f};
     float *w = kat_floats(k, 1, N), *m = kat_floats(k, 2, N), *v = kat_floats(k, 3, N);
     int64_t q[N];
     if (!w || !m || !v) return ALMOST_ERR_MEMORY;
@@ -22513,7 +23073,8 @@ static almost_status kat_product(kat *k, size_t M, size_t N, size_t K) {
     size_t floats = weight_floats(N, K), granule[4] = {0, M / 3, M / 2, M};
     w.data = arena_take(&k->r, floats, sizeof(float));
     int64_t *Q = arena_take(&k->r, floats, sizeof *Q);
-    float *rows = kat_floats(k, 1, N * K), *X = kat_floats(k, 2, M * K), *Y = kat_floats(k, 3, M * N);
+    float *rows = kat_floats(k, 1, N * K), *X = kat_floats(k, 2, M * K),
+          *Y = kat_floats(k, 3, M * N);
     float *dX = kat_floats(k, 4, M * K), *dY = kat_floats(k, 5, M * N);
     if (!w.data || !Q || !rows || !X || !Y || !dX || !dY) return ALMOST_ERR_MEMORY;
     weight_pack(&w, rows);
@@ -22527,8 +23088,10 @@ static almost_status kat_product(kat *k, size_t M, size_t N, size_t K) {
 }
 
 static almost_status kat_products(kat *k) {
-    static const size_t shapes[][3] = {{1, 1, 1}, {1, 33, 70}, {7, 31, 33}, {45, 67, 129}, {70, 200, 300}, {15, 64, 513}};
-    for (size_t i = 0; i < COUNT(shapes); i++) TRY(kat_product(k, shapes[i][0], shapes[i][1], shapes[i][2]));
+    static const size_t shapes[][3] = {{1, 1, 1},     {1, 33, 70},    {7, 31, 33},
+                                       {45, 67, 129}, {70, 200, 300}, {15, 64, 513}};
+    for (size_t i = 0; i < COUNT(shapes); i++)
+        TRY(kat_product(k, shapes[i][0], shapes[i][1], shapes[i][2]));
     return ALMOST_OK;
 }
 
@@ -22549,16 +23112,22 @@ static almost_status kat_storage(kat *k) {
 
 /* What the miniature pipeline learns from. */
 static const char KAT_TEXT[] =
-    "Human: What is the capital of France?\n\nAssistant: The capital of France is Paris.\n\n-----\n\n"
-    "Human: How many legs does a spider have?\n\nAssistant: A spider has eight legs. An ant has six.\n\n-----\n\n"
-    "Human: Who will win the game tomorrow?\n\nAssistant: Nobody can know that, but both teams train hard.\n\n-----\n\n"
-    "Human: Is the earth flat?\n\nAssistant: No. The earth is round, like a ball. It's 40,000 km around.\n\n-----\n\n"
-    "Query: What do cows eat?\nQuery: Why is the sky blue?\nQuery: Can you help me with caf\xC3\xA9 au lait?\n";
+    "Human: What is the capital of France?\n\n"
+    "Assistant: The capital of France is Paris.\n\n-----\n\n"
+    "Human: How many legs does a spider have?\n\n"
+    "Assistant: A spider has eight legs. An ant has six.\n\n-----\n\n"
+    "Human: Who will win the game tomorrow?\n\n"
+    "Assistant: Nobody can know that, but both teams train hard.\n\n-----\n\n"
+    "Human: Is the earth flat?\n\n"
+    "Assistant: No. The earth is round, like a ball. It's 40,000 km around.\n\n-----\n\n"
+    "Query: What do cows eat?\nQuery: Why is the sky blue?\n"
+    "Query: Can you help me with caf\xC3\xA9 au lait?\n";
 
 static almost_status kat_tokenizer(kat *k) {
     ids v;
     text t;
-    static const char odd[] = "  Hello,\tw\xC3\xB6rld\n\n 12345 don't \xFF\xC3 \xE2\x82\xAC!  ";
+    static const char odd[] =
+        "  Hello,\tw\xC3\xB6rld\n\n 12345 don't \xFF\xC3 \xE2\x82\xAC!  ";
     ids_init(&v, k->a);
     text_init(&t, k->a);
     almost_status s = tok_encode(k->m->tok, KAT_TEXT, sizeof KAT_TEXT - 1, &v);
@@ -22572,16 +23141,20 @@ static almost_status kat_tokenizer(kat *k) {
 }
 
 static almost_status kat_filters(kat *k) {
-    static const char *const reply[] = {"Paris is the capital.", "BAD", "Well, I do not know.", "The capital is Paris, as everybody in France knows.", "Short."};
+    static const char *const reply[] = {
+        "Paris is the capital.", "BAD", "Well, I do not know.",
+        "The capital is Paris, as everybody in France knows.", "Short."};
     static const int32_t rank[] = {0, 1, 2, 3, 4};
     compare_config o = compare_defaults();
     compare_pair pair[COMPARE_MOST];
     for (uint32_t quirks = 0; quirks <= QUIRKS_OFFICIAL; quirks += QUIRKS_OFFICIAL) {
         o.quirks = quirks;
         size_t n = compare_prompt(reply, rank, COUNT(reply), &o, pair);
-        for (size_t i = 0; i < n; i++) sha256_add_u64le(&k->h, (uint64_t)pair[i].chosen << 32 | pair[i].rejected);
+        for (size_t i = 0; i < n; i++)
+            sha256_add_u64le(&k->h, (uint64_t)pair[i].chosen << 32 | pair[i].rejected);
         for (size_t i = 0; i < COUNT(reply); i++)
-            sha256_add_u64le(&k->h, (uint64_t)reply_check(reply[i], strlen(reply[i]), 5, quirks));
+            sha256_add_u64le(&k->h,
+                             (uint64_t)reply_check(reply[i], strlen(reply[i]), 5, quirks));
     }
     return ALMOST_OK;
 }
@@ -22595,7 +23168,8 @@ static almost_status kat_statistics(kat *k) {
         o[i].credit = (int64_t)(rng_draw(5, RNG_TEST, 0, i) % (CREDIT + 1));
     }
     TRY(stat_estimate(k->a, o, 60, 1, &e));
-    kat_f64(k, e.mean), kat_f64(k, e.low), kat_f64(k, e.high), kat_f64(k, e.wilson_low), kat_f64(k, e.wilson_high);
+    kat_f64(k, e.mean), kat_f64(k, e.low), kat_f64(k, e.high), kat_f64(k, e.wilson_low),
+        kat_f64(k, e.wilson_high);
     kat_f64(k, stat_sign_test(30, 17));
     return ALMOST_OK;
 }
@@ -22616,18 +23190,28 @@ static almost_status kat_sampling(kat *k) {
         how.top_p = i % 3 ? sampler_top_p(0.9) : sampler_top_p(1.0);
         how.top_k = i % 5 ? 0 : 20;
         how.greedy = i % 7 == 6;
-        sha256_add_u64le(&k->h, (uint64_t)sample_row(k->a->k, x, V, &how, rng_draw(1, RNG_TOKEN, i, 0), &room, &logprob));
+        sha256_add_u64le(&k->h, (uint64_t)sample_row(k->a->k, x, V, &how,
+                                                     rng_draw(1, RNG_TOKEN, i, 0), &room,
+                                                     &logprob));
         kat_add(k, &logprob, 1);
     }
     return ALMOST_OK;
 }
 
-/* ---- a pipeline in miniature: one model of two layers, grouped heads, ragged sizes ---- */
+/* ---- a pipeline in miniature: one model of two layers, grouped heads, ragged sizes ----
+ */
 
 /* A fresh vanilla model; the same at every call. */
 static almost_status kat_model(kat *k) {
-    shape s = {.dim = 24, .hidden = 40, .layers = 2, .heads = 4, .kv_heads = 2, .context = 96,
-               .norm_eps = 1e-5f, .rope_theta = 10000.0f, .tied = 1};
+    shape s = {.dim = 24,
+               .hidden = 40,
+               .layers = 2,
+               .heads = 4,
+               .kv_heads = 2,
+               .context = 96,
+               .norm_eps = 1e-5f,
+               .rope_theta = 10000.0f,
+               .tied = 1};
     tokenizer *tok;
     TRY(tok_train(k->a, KAT_TEXT, sizeof KAT_TEXT - 1, 300, &tok));
     s.vocab = tok_vocab(tok);
@@ -22648,7 +23232,8 @@ static void kat_weights(kat *k, const model *m) {
 }
 
 /* Trains a model for some steps on a set; weights, moments' effect and ledger go into h. */
-static almost_status kat_train(kat *k, model *m, stage_set *d, objective goal, int64_t steps) {
+static almost_status kat_train(kat *k, model *m, stage_set *d, objective goal,
+                               int64_t steps) {
     adamw_config o = adamw_defaults();
     trainer *t;
     train_job job = {0};
@@ -22673,7 +23258,8 @@ static almost_status kat_train(kat *k, model *m, stage_set *d, objective goal, i
 }
 
 static const sft_record KAT_SFT[] = {
-    {"\n\nHuman: What is the capital of France?\n\nAssistant:", " The capital of France is Paris."},
+    {"\n\nHuman: What is the capital of France?\n\nAssistant:",
+     " The capital of France is Paris."},
     {"\n\nHuman: What do cows eat?\n\nAssistant:", " Grass."},
     {"\n\nHuman: Is the earth flat?\n\nAssistant:", " No. It is round."},
     {"\n\nHuman: Who?\n\nAssistant:", " Nobody can know that."}};
@@ -22697,13 +23283,14 @@ static almost_status kat_reward(kat *k) {
     stage_set d;
     model *rm;
     float value[2];
-    const char *const prompt[] = {"Is the sky blue?", "Who?"}, *const reply[] = {"Yes, on most days.", "No."};
+    const char *const prompt[] = {"Is the sky blue?", "Who?"}, *const reply[] = {
+                                                                   "Yes, on most days.",
+                                                                   "No."};
     TRY(model_clone(k->m, 1, &rm));
     model_head_init(rm, 1);
     set_init(&d, k->a, 2);
     almost_status s = rm_set(&d, rm, KAT_PAIRS, COUNT(KAT_PAIRS), QUIRKS_FIXED);
     if (s == ALMOST_OK) s = kat_train(k, rm, &d, objective_pairs(), 3);
-    if (s == ALMOST_OK) s = rm_normalise(rm, KAT_PAIRS, COUNT(KAT_PAIRS), QUIRKS_FIXED);
     if (s == ALMOST_OK) s = score_texts(rm, "kat", prompt, reply, 2, QUIRKS_FIXED, value);
     if (s == ALMOST_OK) kat_add(k, value, 2);
     set_free(&d);
@@ -22737,8 +23324,9 @@ static almost_status kat_logits(kat *k) {
 
 /* Sampled replies behind a shared prefix, as text. */
 static almost_status kat_generation(kat *k) {
-    static const char *const prompt[] = {"\n\nHuman: Who?\n\nAssistant:", "\n\nHuman: What do cows eat?\n\nAssistant:",
-                                         "\n\nHuman: Is it?\n\nAssistant:"};
+    static const char *const prompt[] = {
+        "\n\nHuman: Who?\n\nAssistant:", "\n\nHuman: What do cows eat?\n\nAssistant:",
+        "\n\nHuman: Is it?\n\nAssistant:"};
     static const uint64_t item[] = {4, 5, 6};
     static const char *const stop[] = {"Human:"};
     text reply[3];
@@ -22811,16 +23399,32 @@ static almost_status kat_initial(kat *k) {
 
 /* ---- the list ---- */
 
-static const struct { const char *name; almost_status (*run)(kat *); } KAT_ITEMS[] = {
-    {"random", kat_random},         {"numbers", kat_numbers},     {"exp", kat_exp},
-    {"log", kat_log},               {"log1p", kat_log1p},         {"sin", kat_sin},
-    {"cos", kat_cos},               {"rope-frequencies", kat_rope_freq}, {"fma", kat_fma},
-    {"row-sums", kat_sums},         {"rows", kat_rows},           {"fixed-point", kat_fix},
-    {"products", kat_products},     {"adamw", kat_adamw},         {"storage", kat_storage},
-    {"sampling", kat_sampling},     {"statistics", kat_statistics}, {"filters", kat_filters},
-    {"initial-weights", kat_initial}, {"tokenizer", kat_tokenizer}, {"logits", kat_logits},
-    {"sft", kat_sft},               {"reward-model", kat_reward}, {"generation", kat_generation},
-    {"ppo", kat_ppo}};
+static const struct { const char *name; almost_status (*run)(kat *);
+} KAT_ITEMS[] = {{"random", kat_random},
+                 {"numbers", kat_numbers},
+                 {"exp", kat_exp},
+                 {"log", kat_log},
+                 {"log1p", kat_log1p},
+                 {"sin", kat_sin},
+                 {"cos", kat_cos},
+                 {"rope-frequencies", kat_rope_freq},
+                 {"fma", kat_fma},
+                 {"row-sums", kat_sums},
+                 {"rows", kat_rows},
+                 {"fixed-point", kat_fix},
+                 {"products", kat_products},
+                 {"adamw", kat_adamw},
+                 {"storage", kat_storage},
+                 {"sampling", kat_sampling},
+                 {"statistics", kat_statistics},
+                 {"filters", kat_filters},
+                 {"initial-weights", kat_initial},
+                 {"tokenizer", kat_tokenizer},
+                 {"logits", kat_logits},
+                 {"sft", kat_sft},
+                 {"reward-model", kat_reward},
+                 {"generation", kat_generation},
+                 {"ppo", kat_ppo}};
 
 /* Runs all items in order and writes their lines. */
 static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
@@ -22848,7 +23452,7 @@ static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
 }
 
 /* ====================================================================
- * [38] LIMITS OF THE MACHINE
+ * [40] LIMITS
  * --------------------------------------------------------------------
  * What this processor can do at most: multiply-adds from registers, bytes
  * from memory. Measured in turns with the work they are the limits of.
@@ -22964,7 +23568,1123 @@ static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int t
 }
 
 /* ====================================================================
- * [40] TOOLS
+ * [41] BENCH
+ * --------------------------------------------------------------------
+ * How fast the parts are, and what a run will need. Every rate stands
+ * beside the limit of the machine, measured in turns with the work,
+ * because the clocks of shared machines move by the second: a share is the
+ * median of paired ratios. Times go to stdout and into no file.
+ * Uses: [06] hashing, [07] random, [09] threads, [14]-[16], [19], [22],
+ * [26] training, [35] commands, [38] recipes, [40] limits.
+ * After this section nobody has to guess where time and memory go.
+ * ==================================================================== */
+
+#define SPEED_LIMIT_SECONDS 0.04       /* of one look at the limit, at least         */
+#define SPEED_LIMIT_SHARE 8            /* of the turn's time, for long turns ...     */
+#define SPEED_LIMIT_MOST 1.0           /* ... and at most so many seconds            */
+#define SPEED_WORK_SECONDS 0.15        /* of one turn of work, at least one call     */
+#define SPEED_READ_BYTES (256u << 20)  /* far more than any cache                    */
+#define SPEED_ROUNDS 101               /* at most                                    */
+#define SPEED_CONTEXT 512              /* tokens of every model measured             */
+
+/* One command in progress. */
+typedef struct {
+    call *c;
+    almost *a;
+    int rounds, json, quick;
+    size_t shown;
+    text out;
+    arena r;       /* of one measurement                           */
+    arena shared;  /* of all: the memory that is read              */
+    void *memory;  /* [SPEED_READ_BYTES], taken when first needed  */
+    char name[48]; /* of the measurement that runs                 */
+} speeds;
+
+/* What is measured, and what bounds it: multiply-adds, or bytes read. */
+typedef struct {
+    const char *unit;
+    double units;        /* one call of work does so many units                      */
+    double gflop, gbyte; /* and needs so much of one of these (the other is zero)    */
+    int threads;         /* the limit is that of so many                             */
+    almost_status (*work)(void *ctx);
+    void *ctx;
+} speed_job;
+
+typedef struct { double value, limit, share; } speed_figure;
+
+/* One row of the table of measurements. */
+typedef struct speed_case {
+    const char *name;
+    int large; /* a model of 110M parameters: --quick leaves it out */
+    almost_status (*run)(speeds *b, const struct speed_case *k);
+    int32_t n[7];
+} speed_case;
+
+/* ---- measuring ---- */
+
+static int speed_order(const void *x, const void *y) {
+    double u = *(const double *)x, v = *(const double *)y;
+    return (u > v) - (u < v);
+}
+
+/* Sorts x; the middle, or the mean of the two in the middle. */
+static double speed_median(double *x, size_t n) {
+    qsort(x, n, sizeof *x, speed_order);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+/* The memory whose reading is the limit of decoding; NULL: failure recorded. */
+static void *speed_memory(speeds *b) {
+    if (!b->memory) b->memory = arena_take(&b->shared, SPEED_READ_BYTES, 1);
+    return b->memory;
+}
+
+/* The machine's limit now, looked at for so many seconds: GFLOP/s of multiply-adds, or GB/s
+ * of reading. Every sample is the same amount of work, so the mean rate is their harmonic
+ * mean. */
+static double speed_limit(speeds *b, int reads, int threads, double seconds) {
+    double begun = clock_seconds(), inverse = 0;
+    int n = 0;
+    do {
+        double rate =
+            reads ? bench_read_bandwidth(b->a, b->memory, SPEED_READ_BYTES, threads)
+                  : bench_fma_peak(b->a, threads);
+        inverse += 1 / MAX(rate, 1e-9);
+        n++;
+    } while (clock_seconds() - begun < seconds);
+    return n / inverse;
+}
+
+/* Calls of work per second, over one turn; *seconds is how long it took. */
+static almost_status speed_turn(const speed_job *j, double *rate, double *seconds) {
+    double begun = clock_seconds();
+    int n = 0;
+    do {
+        TRY(j->work(j->ctx));
+        n++;
+        *seconds = clock_seconds() - begun;
+    } while (*seconds < SPEED_WORK_SECONDS);
+    *rate = n / *seconds;
+    return ALMOST_OK;
+}
+
+/* Limit, work, limit, work, ..., limit: each turn of work is held against the mean of the
+ * limits before and after it. The first call warms caches and is not counted, unless a
+ * single round was asked for. */
+static almost_status speed_measure(speeds *b, const speed_job *j, int rounds,
+                                   speed_figure *f) {
+    double work[SPEED_ROUNDS], limit[SPEED_ROUNDS + 1], share[SPEED_ROUNDS];
+    double took = SPEED_LIMIT_MOST, begun = clock_seconds();
+    int reads = j->gbyte > 0;
+    double needs = reads ? j->gbyte : j->gflop;
+    if (reads && !speed_memory(b)) return ALMOST_ERR_MEMORY;
+    if (rounds > 1) {
+        TRY(j->work(j->ctx));
+        took = clock_seconds() - begun;
+    }
+    for (int i = 0; i <= rounds; i++) {
+        double look = MAX(SPEED_LIMIT_SECONDS, took / SPEED_LIMIT_SHARE);
+        limit[i] = speed_limit(b, reads, j->threads, MIN(look, SPEED_LIMIT_MOST));
+        if (i) share[i - 1] = work[i - 1] * needs / ((limit[i - 1] + limit[i]) / 2);
+        if (i < rounds) TRY(speed_turn(j, &work[i], &took));
+    }
+    f->value = speed_median(work, (size_t)rounds) * j->units;
+    f->limit = speed_median(limit, (size_t)rounds + 1) / needs * j->units;
+    f->share = speed_median(share, (size_t)rounds);
+    return ALMOST_OK;
+}
+
+/* ---- showing ---- */
+
+/* A number for people and for JSON, about four digits. */
+static void speed_number(text *t, double v) {
+    text_fixed(t, v, v < 10 ? 3 : v < 1000 ? 1 : 0);
+}
+
+/* Appends s; wide > 0: in a column of that width, at its left; < 0: at its right. */
+static void speed_column(text *t, const char *s, int wide) {
+    int blanks = (wide < 0 ? -wide : wide) - (int)strlen(s);
+    if (wide >= 0) text_str(t, s);
+    while (blanks-- > 0) text_char(t, ' ');
+    if (wide < 0) text_str(t, s);
+}
+
+static void speed_column_number(text *t, double v, int wide) {
+    text x;
+    text_init(&x, t->a);
+    speed_number(&x, v);
+    speed_column(t, x.s ? x.s : "?", -wide);
+    text_free(&x);
+}
+
+static void speed_row_json(speeds *b, const char *unit, const speed_figure *f) {
+    text *t = &b->out;
+    text_fmt(t, "%s\n {\"name\": \"%s\", \"value\": ", b->shown ? "," : "", b->name);
+    speed_number(t, f->value);
+    text_fmt(t, ", \"unit\": \"%s\", \"limit\": ", unit);
+    speed_number(t, f->limit);
+    text_str(t, ", \"of_limit\": ");
+    text_fixed(t, f->share, 4);
+    text_char(t, '}');
+}
+
+static void speed_row_table(speeds *b, const char *unit, const speed_figure *f) {
+    text *t = &b->out;
+    speed_column(t, b->name, 24);
+    speed_column_number(t, f->value, 10);
+    text_char(t, ' ');
+    speed_column(t, unit, 8);
+    speed_column_number(t, f->limit, 10);
+    speed_column_number(t, 100 * f->share, 8);
+    text_str(t, " %\n");
+}
+
+/* One measurement's row: at once for people, at the end for programs. */
+static almost_status speed_show(speeds *b, const char *unit, const speed_figure *f) {
+    if (b->json) speed_row_json(b, unit, f);
+    else speed_row_table(b, unit, f);
+    b->shown++;
+    if (b->json) return text_status(&b->out);
+    TRY(call_write(b->c, &b->out));
+    text_clear(&b->out);
+    return ALMOST_OK;
+}
+
+/* Measures the job and shows it. */
+static almost_status speed_report(speeds *b, const speed_job *j, int rounds) {
+    speed_figure f;
+    TRY(speed_measure(b, j, rounds, &f));
+    return speed_show(b, j->unit, &f);
+}
+
+/* ---- inputs ---- */
+
+typedef struct { float *x, scale; } speed_filling;
+
+/* Item = block of 4096 floats. */
+static void speed_fill_task(void *ctx, size_t begin, size_t end, int worker) {
+    const speed_filling *f = ctx;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) {
+        rng g = rng_at(1, RNG_TEST, i);
+        float *x = f->x + i * 4096;
+        for (size_t j = 0; j < 4096; j += 2) {
+            uint64_t u = rng_u64(&g);
+            x[j] = ((float)(int32_t)(u >> 40) * 0x1p-23f - 1) * f->scale;
+            x[j + 1] = ((float)(int32_t)(u >> 16 & 0xFFFFFF) * 0x1p-23f - 1) * f->scale;
+        }
+    }
+}
+
+/* n floats, even in [-scale, scale); NULL: failure recorded. */
+static float *speed_floats(speeds *b, size_t n, float scale) {
+    size_t blocks = (n + 4095) / 4096;
+    speed_filling f = {arena_take(&b->r, blocks * 4096, sizeof(float)), scale};
+    if (f.x) threads_for(b->a, blocks, 1, speed_fill_task, &f);
+    return f.x;
+}
+
+/* n token ids below vocab; NULL: failure recorded. */
+static int32_t *speed_ids(speeds *b, size_t n, int32_t vocab) {
+    int32_t *id = arena_take(&b->r, n, sizeof *id);
+    rng g = rng_at(2, RNG_TEST, 0);
+    for (size_t i = 0; id && i < n; i++) id[i] = (int32_t)rng_below(&g, (uint64_t)vocab);
+    return id;
+}
+
+/* The shape of a case: vocabulary, width, layers, heads, hidden; output tied, as the peers
+ * that were measured have it. */
+static shape speed_shape(const speed_case *k) {
+    shape s = {.dim = k->n[1], .hidden = k->n[4], .layers = k->n[2], .heads = k->n[3],
+               .kv_heads = k->n[3], .vocab = k->n[0], .context = SPEED_CONTEXT,
+               .norm_eps = 1e-5f, .rope_theta = 10000.0f, .tied = 1};
+    return s;
+}
+
+/* A model of that shape; its weights are even, not normal: filling is quick, and time does
+ * not depend on values. */
+static almost_status speed_model(speeds *b, const speed_case *k, model **out) {
+    shape s = speed_shape(k);
+    TRY(model_new(b->a, &s, out));
+    model *m = *out;
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        tensor *t = &m->tensors[i];
+        speed_filling f = {m->params + t->at, 0.035f};
+        size_t whole = t->matrix ? t->floats / 4096 : 0;
+        if (whole) threads_for(b->a, whole, 1, speed_fill_task, &f);
+        for (size_t c = whole * 4096; c < t->floats; c++)
+            m->params[t->at + c] = t->matrix ? 0.01f : 1.0f;
+    }
+    return ALMOST_OK;
+}
+
+/* ---- arithmetic of a model, multiply and add counted as two ---- */
+
+/* Parameters of all matrices of the layers. */
+static double flop_block(const shape *s) {
+    double d = s->dim, kvd = d / s->heads * s->kv_heads;
+    return s->layers * (2 * d * d + 2 * d * kvd + 3 * d * s->hidden);
+}
+
+/* Parameters one token is multiplied by: the layers and the output matrix. */
+static double flop_matrices(const shape *s) {
+    return flop_block(s) + (double)s->vocab * s->dim;
+}
+
+/* Forward attention of one sequence of T tokens: position t has 2*D multiply-adds per layer
+ * (score, then mixture) with each of its t+1 keys, in all 4*L*D * T(T+1)/2. The masked half
+ * is nobody's need and does not count. */
+static double flop_attention(const shape *s, double T) {
+    return 4.0 * s->layers * s->dim * T * (T + 1) / 2;
+}
+
+/* Training on one sequence of T tokens, "6N + attention": every matrix is a product
+ * forward and two backward, and so is attention: 3 * (2*N*T + attention). Recomputed
+ * probabilities and row operations are not counted. */
+static double flop_training(const shape *s, double T) {
+    return 3 * (2 * flop_matrices(s) * T + flop_attention(s, T));
+}
+
+/* ---- the machine itself ---- */
+
+/* One thread, or all; the limit of a limit is the best that was seen, so that the share
+ * tells how steady the machine is. */
+static almost_status speed_machine(speeds *b, const speed_case *k) {
+    double rate[SPEED_ROUNDS], best = 0;
+    int reads = k->n[1], threads = k->n[0] ? 1 : threads_count(b->a);
+    if (reads && !speed_memory(b)) return ALMOST_ERR_MEMORY;
+    for (int i = 0; i < b->rounds; i++) {
+        rate[i] = speed_limit(b, reads, threads, SPEED_LIMIT_SECONDS);
+        best = MAX(best, rate[i]);
+    }
+    double middle = speed_median(rate, (size_t)b->rounds);
+    speed_figure f = {middle, best, middle / best};
+    return speed_show(b, reads ? "GB/s" : "GFLOP/s", &f);
+}
+
+/* ---- products ---- */
+
+enum { PRODUCT_FORWARD, PRODUCT_INPUT, PRODUCT_WEIGHT };
+
+typedef struct {
+    almost *a;
+    int kind;
+    weight w;
+    size_t rows, granule[5];
+    float *x, *y;
+    int64_t *Q;
+} speed_product;
+
+static almost_status speed_product_once(void *ctx) {
+    speed_product *p = ctx;
+    if (p->kind == PRODUCT_FORWARD)
+        return mm_forward(p->a, p->y, p->w.n, p->x, p->w.k, &p->w, p->rows, 0);
+    if (p->kind == PRODUCT_INPUT)
+        return mm_dinput(p->a, p->x, p->w.k, p->y, p->w.n, &p->w, p->rows, 0);
+    return mm_dweight(p->a, p->Q, &p->w, p->x, p->w.k, p->y, p->w.n, p->granule, 4);
+}
+
+/* n: kind, rows, inputs, outputs; gradients of weights over four granules. */
+static almost_status speed_products(speeds *b, const speed_case *k) {
+    size_t M = (size_t)k->n[1], K = (size_t)k->n[2], N = (size_t)k->n[3];
+    speed_product p = {.a = b->a, .kind = k->n[0], .rows = M};
+    p.w.n = N;
+    p.w.k = K;
+    p.w.data = speed_floats(b, weight_floats(N, K), 0.1f);
+    p.x = speed_floats(b, M * K, 1);
+    p.y = speed_floats(b, M * N, 0.1f);
+    p.Q = arena_take(&b->r, weight_floats(N, K), sizeof *p.Q);
+    if (!p.w.data || !p.x || !p.y || !p.Q) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i <= 4; i++) p.granule[i] = M / 4 * i;
+    double gflop = 2e-9 * (double)M * (double)K * (double)N;
+    speed_job j = {"GFLOP/s", gflop, gflop, 0, threads_count(b->a), speed_product_once, &p};
+    return speed_report(b, &j, b->rounds);
+}
+
+/* ---- training ---- */
+
+#define SPEED_SEQUENCES 4 /* of SPEED_CONTEXT tokens: one step */
+
+typedef struct {
+    trainer *t;
+    sample s[SPEED_SEQUENCES];
+    objective goal;
+} speed_training;
+
+/* Forward, backward, AdamW. */
+static almost_status speed_train_once(void *ctx) {
+    speed_training *p = ctx;
+    TRY(train_gradient(p->t, p->s, SPEED_SEQUENCES, &p->goal));
+    return train_update(p->t);
+}
+
+/* n: vocabulary, width, layers, heads, hidden. Tokens per second of whole steps; a step of
+ * the large model takes seconds, one must do. */
+static almost_status speed_train(speeds *b, const speed_case *k) {
+    model *m;
+    speed_training p = {.goal = objective_nll()};
+    adamw_config c = adamw_defaults();
+    shape s = speed_shape(k);
+    double tokens = SPEED_SEQUENCES * SPEED_CONTEXT;
+    double gflop = 1e-9 * SPEED_SEQUENCES * flop_training(&s, SPEED_CONTEXT);
+    int32_t *id = speed_ids(b, SPEED_SEQUENCES * SPEED_CONTEXT, s.vocab);
+    if (!id) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < SPEED_SEQUENCES; i++) {
+        p.s[i].id = i;
+        p.s[i].n = 1;
+        p.s[i].seq[0].ids = id + i * SPEED_CONTEXT;
+        p.s[i].seq[0].n = SPEED_CONTEXT;
+    }
+    c.lr = 1e-4;
+    TRY(speed_model(b, k, &m));
+    speed_job j = {"tok/s", tokens, gflop, 0, threads_count(b->a), speed_train_once, &p};
+    almost_status st = trainer_open(m, &c, &p.t);
+    if (st == ALMOST_OK) st = speed_report(b, &j, k->large ? 1 : b->rounds);
+    trainer_close(p.t);
+    model_free(m);
+    return st;
+}
+
+/* ---- prefill and decoding ---- */
+
+#define SPEED_BATCH 32 /* sequences decoded at once */
+
+typedef struct {
+    decoder *d;
+    size_t count, feed; /* sequences; tokens given to each per call */
+    size_t most;        /* positions after which a cache is emptied */
+    kv cache[SPEED_BATCH];
+    kv_seq seq[SPEED_BATCH];
+    const int32_t *id;
+    float *logits;
+} speed_decoding;
+
+/* Logits of each sequence's last token only. */
+static almost_status speed_decode_once(void *ctx) {
+    speed_decoding *p = ctx;
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->cache[i].len + p->feed > p->most) kv_cut(&p->cache[i], 0);
+        kv_seq q = {NULL, &p->cache[i], p->id + p->cache[i].len, p->feed, 1};
+        p->seq[i] = q;
+    }
+    return decode(p->d, p->seq, p->count, p->logits, NULL);
+}
+
+static almost_status speed_decode_open(speeds *b, model *m, speed_decoding *p) {
+    p->id = speed_ids(b, SPEED_CONTEXT, m->s.vocab);
+    p->logits = arena_take(&b->r, p->count * (size_t)m->s.vocab, sizeof(float));
+    if (!p->id || !p->logits) return ALMOST_ERR_MEMORY;
+    TRY(decoder_open(m, &p->d));
+    for (size_t i = 0; i < p->count; i++) TRY(kv_open(&p->cache[i], m, p->most));
+    return ALMOST_OK;
+}
+
+/* n: vocabulary, width, layers, heads, hidden, sequences, tokens of each per call. One
+ * token of one sequence is bound by reading every matrix once, all else by arithmetic. */
+static almost_status speed_decode(speeds *b, const speed_case *k) {
+    model *m;
+    shape s = speed_shape(k);
+    speed_decoding p = {.count = (size_t)k->n[5], .feed = (size_t)k->n[6]};
+    int alone = p.count * p.feed == 1;
+    double rows = (double)k->n[5] * k->n[6], most = p.feed > 1 ? k->n[6] : 64;
+    p.most = (size_t)most;
+    double attend = flop_attention(&s, most) * (p.feed > 1 ? 1 : 1 / most);
+    double flop = 2 * flop_block(&s) * rows +
+                  k->n[5] * (2.0 * s.vocab * s.dim + attend);
+    speed_job j = {.unit = "tok/s", .units = rows, .threads = threads_count(b->a),
+                   .work = speed_decode_once, .ctx = &p};
+    if (alone) j.gbyte = 4e-9 * flop_matrices(&s);
+    else j.gflop = 1e-9 * flop;
+    TRY(speed_model(b, k, &m));
+    almost_status st = speed_decode_open(b, m, &p);
+    if (st == ALMOST_OK) st = speed_report(b, &j, b->rounds);
+    for (size_t i = 0; i < p.count; i++) kv_close(&p.cache[i]);
+    decoder_close(p.d);
+    model_free(m);
+    return st;
+}
+
+#define SPEED_REPLIES 64 /* requests, each with a prompt and a reply of so many tokens */
+
+typedef struct {
+    model *m;
+    gen_request q[SPEED_REPLIES];
+    gen_result x[SPEED_REPLIES];
+} speed_generation;
+
+static almost_status speed_generate_once(void *ctx) {
+    speed_generation *p = ctx;
+    gen_config c = {.seed = 1, .eos = -1};
+    arena r;
+    arena_init(&r, p->m->a);
+    almost_status s = generate(p->m, &c, NULL, 0, p->q, SPEED_REPLIES, &r, p->x);
+    arena_free(&r);
+    return s;
+}
+
+/* n: a shape. New tokens per second: prompts run, then every token is sampled; the last
+ * token drawn is not run, and the output matrix meets only rows that are drawn from. */
+static almost_status speed_generate(speeds *b, const speed_case *k) {
+    shape s = speed_shape(k);
+    speed_generation p;
+    double n = SPEED_REPLIES, flop = n * (2 * flop_block(&s) * (2 * n - 1) +
+                                          2.0 * n * s.vocab * s.dim +
+                                          flop_attention(&s, 2 * n - 1));
+    int32_t *id = speed_ids(b, SPEED_REPLIES * SPEED_REPLIES, s.vocab);
+    if (!id) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < SPEED_REPLIES; i++) {
+        gen_request q = {.sample = i, .ids = id + i * SPEED_REPLIES, .n = SPEED_REPLIES,
+                         .prefix = -1, .max_new = SPEED_REPLIES, .how = sampler_default()};
+        p.q[i] = q;
+    }
+    int threads = threads_count(b->a);
+    speed_job j = {"tok/s", n * n, 1e-9 * flop, 0, threads, speed_generate_once, &p};
+    TRY(speed_model(b, k, &p.m));
+    almost_status st = speed_report(b, &j, b->rounds);
+    model_free(p.m);
+    return st;
+}
+
+/* ---- bytes ---- */
+
+/* Words of one to four syllables, short ones often, in sentences. */
+static void speed_prose(text *t, size_t bytes) {
+    static const char syllable[16][4] = {"ka", "lo", "mi", "ter", "an", "s", "ve", "ing",
+                                         "o", "ra", "the", "un", "ple", "co", "st", "ed"};
+    rng g = rng_at(3, RNG_TEST, 0);
+    while (t->n < bytes && t->st == ALMOST_OK) {
+        uint64_t rank = rng_below(&g, 1 + rng_below(&g, 4096));
+        for (uint64_t w = rank + 1; w; w /= 16) text_str(t, syllable[w % 16]);
+        text_str(t, rng_below(&g, 12) ? " " : ". ");
+    }
+}
+
+typedef struct { tokenizer *tok; text t; ids v; } speed_encoding;
+
+static almost_status speed_encode_once(void *ctx) {
+    speed_encoding *p = ctx;
+    ids_clear(&p->v);
+    return tok_encode(p->tok, p->t.s, p->t.n, &p->v);
+}
+
+/* n: vocabulary. One thread; reading the text is the least there is to do. */
+static almost_status speed_tokenizer(speeds *b, const speed_case *k) {
+    speed_encoding p = {.tok = NULL};
+    text_init(&p.t, b->a);
+    ids_init(&p.v, b->a);
+    speed_prose(&p.t, 1000000);
+    almost_status s = text_status(&p.t);
+    double bytes = (double)p.t.n;
+    speed_job j = {"MB/s", 1e-6 * bytes, 0, 1e-9 * bytes, 1, speed_encode_once, &p};
+    if (s == ALMOST_OK) s = tok_train(b->a, p.t.s, p.t.n / 4, k->n[0], &p.tok);
+    if (s == ALMOST_OK) s = speed_report(b, &j, b->rounds);
+    tok_free(p.tok);
+    ids_free(&p.v);
+    text_free(&p.t);
+    return s;
+}
+
+typedef struct { const void *p; size_t n; char hex[65]; } speed_hashing;
+
+static almost_status speed_hash_once(void *ctx) {
+    speed_hashing *h = ctx;
+    sha256_hex(h->p, h->n, h->hex);
+    return ALMOST_OK;
+}
+
+/* One thread over 64 MiB. */
+static almost_status speed_sha256(speeds *b, const speed_case *k) {
+    speed_hashing h = {speed_memory(b), SPEED_READ_BYTES / 4, ""};
+    (void)k;
+    if (!h.p) return ALMOST_ERR_MEMORY;
+    double gbyte = 1e-9 * (double)h.n;
+    speed_job j = {"GB/s", gbyte, 0, gbyte, 1, speed_hash_once, &h};
+    return speed_report(b, &j, b->rounds);
+}
+
+typedef struct {
+    almost *a;
+    const float *x;
+    float *y; /* [threads][cols] */
+    size_t rows, cols;
+} speed_softmax;
+
+static void speed_softmax_task(void *ctx, size_t begin, size_t end, int worker) {
+    const speed_softmax *p = ctx;
+    const kernels *k = p->a->k;
+    float *y = p->y + (size_t)worker * p->cols;
+    for (size_t i = begin; i < end; i++) {
+        const float *x = p->x + i * p->cols;
+        double z = k->exp_shift(y, x, k->max(x, p->cols), p->cols);
+        k->scale(y, y, (float)(1.0 / z), p->cols);
+    }
+}
+
+static almost_status speed_softmax_once(void *ctx) {
+    speed_softmax *p = ctx;
+    threads_for(p->a, p->rows, 4, speed_softmax_task, p);
+    return ALMOST_OK;
+}
+
+/* n: columns. Rows of logits from memory, 64 MiB in all; probabilities stay in cache. */
+static almost_status speed_rows(speeds *b, const speed_case *k) {
+    size_t n = (SPEED_READ_BYTES / 4) / sizeof(float), cols = (size_t)k->n[0];
+    speed_softmax p = {.a = b->a, .rows = n / cols, .cols = cols};
+    p.x = speed_floats(b, n, 8);
+    p.y = arena_take(&b->r, (size_t)threads_count(b->a) * cols, sizeof *p.y);
+    if (!p.x || !p.y) return ALMOST_ERR_MEMORY;
+    double gbyte = 1e-9 * (double)(n * sizeof(float));
+    speed_job j = {"GB/s", gbyte, 0, gbyte, threads_count(b->a), speed_softmax_once, &p};
+    return speed_report(b, &j, b->rounds);
+}
+
+/* ---- the command bench ---- */
+
+#define SHAPE_1M 1024, 128, 4, 4, 344
+#define SHAPE_5M 4096, 256, 5, 8, 688
+#define SHAPE_10M 4096, 384, 5, 6, 1024
+#define SHAPE_110M 32000, 768, 12, 12, 2048
+
+/* Names that end in '_' get the number of threads, "1t" or "2t". */
+static const speed_case SPEED_CASES[] = {
+    {"fma_peak_", 0, speed_machine, {1, 0}},
+    {"fma_peak_", 0, speed_machine, {0, 0}},
+    {"read_bandwidth_", 0, speed_machine, {1, 1}},
+    {"read_bandwidth_", 0, speed_machine, {0, 1}},
+    {"gemm_f32_1024", 0, speed_products, {PRODUCT_FORWARD, 1024, 1024, 1024}},
+    {"gemm_f32_2048x128x384", 0, speed_products, {PRODUCT_FORWARD, 2048, 128, 384}},
+    {"gemm_f32_2048x256x768", 0, speed_products, {PRODUCT_FORWARD, 2048, 256, 768}},
+    {"dinput_f32_1024", 0, speed_products, {PRODUCT_INPUT, 1024, 1024, 1024}},
+    {"dinput_f32_2048x128x384", 0, speed_products, {PRODUCT_INPUT, 2048, 128, 384}},
+    {"dinput_f32_2048x256x768", 0, speed_products, {PRODUCT_INPUT, 2048, 256, 768}},
+    {"dweight_f32_1024", 0, speed_products, {PRODUCT_WEIGHT, 1024, 1024, 1024}},
+    {"dweight_f32_2048x128x384", 0, speed_products, {PRODUCT_WEIGHT, 2048, 128, 384}},
+    {"dweight_f32_2048x256x768", 0, speed_products, {PRODUCT_WEIGHT, 2048, 256, 768}},
+    {"softmax_f32_4096", 0, speed_rows, {4096}},
+    {"train_1m", 0, speed_train, {SHAPE_1M}},
+    {"train_5m", 0, speed_train, {SHAPE_5M}},
+    {"train_10m", 0, speed_train, {SHAPE_10M}},
+    {"train_110m", 1, speed_train, {SHAPE_110M}},
+    {"prefill_f32_110m", 1, speed_decode, {SHAPE_110M, 1, SPEED_CONTEXT}},
+    {"decode_f32_110m", 1, speed_decode, {SHAPE_110M, 1, 1}},
+    {"decode_batch32_5m", 0, speed_decode, {SHAPE_5M, SPEED_BATCH, 1}},
+    {"generate_1m", 0, speed_generate, {SHAPE_1M}},
+    {"tokenizer_encode", 0, speed_tokenizer, {1024}},
+    {"sha256", 0, speed_sha256, {0}},
+};
+
+/* The name of a case into b->name; 0: it repeats the case before it. */
+static int speed_name(speeds *b, const speed_case *k) {
+    size_t n = strlen(k->name);
+    int threads = k->n[0] ? 1 : threads_count(b->a);
+    if (k->name[n - 1] == '_') snprintf(b->name, sizeof b->name, "%s%dt", k->name, threads);
+    else snprintf(b->name, sizeof b->name, "%s", k->name);
+    return k->name[n - 1] != '_' || k->n[0] || threads > 1;
+}
+
+/* Is the name in the comma-separated list? An empty list holds every name. */
+static int speed_listed(const char *list, const char *name) {
+    if (!*list) return 1;
+    for (size_t n; *list; list += n + (list[n] == ',')) {
+        n = strcspn(list, ",");
+        if (strlen(name) == n && !memcmp(list, name, n)) return 1;
+    }
+    return 0;
+}
+
+/* Refuses an --only that names something there is not. */
+static almost_status speed_check(speeds *b, const char *only) {
+    for (const char *s = only; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
+        size_t n = strcspn(s, ","), i = 0;
+        for (; i < COUNT(SPEED_CASES); i++)
+            if (speed_name(b, &SPEED_CASES[i]) && strlen(b->name) == n &&
+                !memcmp(b->name, s, n))
+                break;
+        if (i == COUNT(SPEED_CASES))
+            return fail(b->a, ALMOST_ERR_ARGUMENT,
+                        "bench: --only: there is no measurement '%.*s'; run bench without "
+                        "--only for their names",
+                        (int)MIN(n, (size_t)40), s);
+    }
+    return ALMOST_OK;
+}
+
+static almost_status speed_all(speeds *b, const char *only) {
+    arena_mark empty = {NULL, 0};
+    TRY(speed_check(b, only));
+    if (b->json) text_char(&b->out, '[');
+    else
+        text_fmt(&b->out,
+                 "%s kernels, %d threads, %d rounds; limits in turns with the work\n\n"
+                 "%-24s%10s %-8s%10s%10s\n",
+                 b->a->k->name, threads_count(b->a), b->rounds, "name", "value", "unit",
+                 "limit", "of limit");
+    for (size_t i = 0; i < COUNT(SPEED_CASES); i++) {
+        const speed_case *k = &SPEED_CASES[i];
+        if (!speed_name(b, k) || !speed_listed(only, b->name) || (b->quick && k->large))
+            continue;
+        TRY(progress(b->a, "bench", (int64_t)i, (int64_t)COUNT(SPEED_CASES), b->name));
+        almost_status s = k->run(b, k);
+        arena_reset(&b->r, empty);
+        TRY(s);
+    }
+    if (b->json) text_str(&b->out, b->shown ? "\n]\n" : "]\n");
+    return call_write(b->c, &b->out);
+}
+
+/* bench: every figure beside its limit, as a table or, with --json, as an array. */
+static almost_status bench_run(call *c) {
+    speeds b = {.c = c, .a = c->a};
+    int64_t rounds;
+    TRY(call_int(c, "rounds", 1, SPEED_ROUNDS, &rounds));
+    b.rounds = (int)rounds;
+    b.json = call_flag(c, "json");
+    b.quick = call_flag(c, "quick");
+    text_init(&b.out, c->a);
+    arena_init(&b.r, c->a);
+    arena_init(&b.shared, c->a);
+    almost_status s = speed_all(&b, call_text(c, "only"));
+    arena_free(&b.r);
+    arena_free(&b.shared);
+    text_free(&b.out);
+    return s;
+}
+
+/* ---- the command plan: memory, time, commands ---- */
+
+#define PLAN_SECONDS 0.2 /* of measuring how fast this machine multiplies and adds       */
+#define PLAN_SHARE 0.5   /* share of that rate to reckon with; bench shows the true ones */
+#define PLAN_SLOTS 64    /* sequences generated at once                                  */
+
+/* One command in progress. */
+typedef struct {
+    call *c;
+    text t;
+    double rate; /* GFLOP/s measured, all threads */
+    int64_t step; /* tokens of one optimiser step */
+} plan;
+
+/* v with its unit, three digits or so: "5.00 M", "438 MB". */
+static void plan_amount(text *t, double v, const char *unit) {
+    static const char *const prefix[] = {"", "k", "M", "G", "T", "P", "E"};
+    size_t i = 0;
+    while (v >= 999.5 && i + 1 < COUNT(prefix)) v /= 1000, i++;
+    text_fixed(t, v, i == 0 || v >= 99.95 ? 0 : v < 9.995 ? 2 : 1);
+    text_fmt(t, " %s%s", prefix[i], unit);
+}
+
+static void plan_time(text *t, double seconds) {
+    static const struct { double over; const char *name; } unit[] = {
+        {31557600.0, "years"}, {86400.0, "days"}, {3600.0, "hours"}, {60.0, "minutes"}};
+    for (size_t i = 0; i < COUNT(unit); i++)
+        if (seconds >= 1.5 * unit[i].over) {
+            text_fixed(t, seconds / unit[i].over, 1);
+            text_fmt(t, " %s", unit[i].name);
+            return;
+        }
+    text_fixed(t, seconds, seconds < 10 ? 2 : 0);
+    text_str(t, " s");
+}
+
+/* Begins a line of two columns. */
+static void plan_label(text *t, const char *label) {
+    text_str(t, "  ");
+    speed_column(t, label, 40);
+}
+static void plan_line(text *t, const char *label, double v, const char *unit) {
+    plan_label(t, label);
+    plan_amount(t, v, unit);
+    text_char(t, '\n');
+}
+
+/* ---- memory, as the sections that take it do ---- */
+
+static double plan_params(const shape *s) {
+    return flop_block(s) + (double)s->vocab * s->dim * (s->tied ? 1 : 2) +
+           (2.0 * s->layers + 1) * s->dim + (s->head ? s->dim : 0);
+}
+
+/* Sequences of a whole context in one microbatch. */
+static double plan_sequences(const plan *p, const shape *s) {
+    double rows = (double)TRAIN_MICRO_ROWS * MIN(threads_count(p->c->a), 16);
+    int whole = (int)(rows / s->context);
+    return MAX(whole, 1);
+}
+
+/* Bytes of what forward and backward keep for one microbatch of whole contexts: activations
+ * per layer, probabilities if all of them fit PROB_FLOATS, one set of gradients, and the
+ * logits that are held at a time. */
+static double plan_activations(const plan *p, const shape *s) {
+    double n = plan_sequences(p, s), T = s->context, rows = n * T, D = s->dim;
+    double qkv = D + 2 * D / s->heads * s->kv_heads, F = s->hidden, V = s->vocab;
+    double prob = n * s->heads * T * (double)att_row((size_t)s->context);
+    if (prob * s->layers > PROB_FLOATS) prob = 0;
+    double layers = s->layers * (rows * (5 * D + qkv + 3 * F + 2) + prob);
+    double back = rows * (6 * D + qkv + 3 * F);
+    double held = MIN(rows, MAX(T, READOUT_FLOATS / V));
+    return sizeof(float) * (layers + back + held * (2 * D + V));
+}
+
+/* Bytes of a model in training: weights, two moments, int64 gradient sums. */
+static double plan_trained(const shape *s) {
+    return plan_params(s) * (3 * sizeof(float) + sizeof(int64_t));
+}
+
+/* Bytes of the caches of that many sequences of a whole context. */
+static double plan_caches(const shape *s, size_t slots) {
+    return (double)slots * (double)gen_memory(s, 1, (size_t)s->context, 0);
+}
+
+/* Bytes of PPO: policy and value net in training, reference and reward model beside them,
+ * caches for the replies. */
+static double plan_ppo(const plan *p, const shape *s) {
+    return 2 * (plan_trained(s) + plan_activations(p, s)) +
+           2 * sizeof(float) * plan_params(s) + plan_caches(s, PLAN_SLOTS);
+}
+
+/* Everything about one shape, one fact a line. */
+static void plan_shape(plan *p, const shape *s) {
+    text *t = &p->t;
+    double n = plan_params(s), live = plan_activations(p, s), trained = plan_trained(s);
+    double caches = plan_caches(s, PLAN_SLOTS), weights = n * sizeof(float);
+    double token = flop_training(s, s->context) / s->context;
+    double step = 1e-9 * token * (double)p->step;
+    plan_line(t, "parameters", n, "");
+    plan_line(t, "weights, f32", weights, "B");
+    plan_line(t, "moments, two f32 each", 2 * weights, "B");
+    plan_line(t, "gradient sums, fixed point, int64", 2 * weights, "B");
+    plan_line(t, "activations of one microbatch", live, "B");
+    plan_line(t, "cache of one sequence of a context", plan_caches(s, 1), "B");
+    text_char(t, '\n');
+    plan_line(t, "memory to train it", trained + live, "B");
+    plan_line(t, "to generate 64 sequences at once", weights + caches, "B");
+    plan_line(t, "PPO, all four models of this size", plan_ppo(p, s), "B");
+    text_char(t, '\n');
+    plan_line(t, "arithmetic per token trained", token, "FLOP");
+    plan_label(t, "one step");
+    text_fmt(t, "%lld tokens, at least ", (long long)p->step);
+    plan_time(t, step / p->rate);
+    text_str(t, ", rather ");
+    plan_time(t, step / (p->rate * PLAN_SHARE));
+    text_char(t, '\n');
+}
+
+static void plan_rate(plan *p) {
+    almost *a = p->c->a;
+    double begun = clock_seconds(), inverse = 0;
+    int n = 0;
+    do {
+        inverse += 1 / MAX(bench_fma_peak(a, threads_count(a)), 1e-9);
+        n++;
+    } while (clock_seconds() - begun < PLAN_SECONDS);
+    p->rate = n / inverse;
+}
+
+static void plan_tell_rate(plan *p) {
+    text *t = &p->t;
+    text_fmt(t, "\nTimes: %d threads of this machine now do ", threads_count(p->c->a));
+    plan_amount(t, p->rate * 1e9, "FLOP/s");
+    text_str(t, " of multiply-adds, measured for 0.2 s.\n"
+                "\"At least\" is at that rate, which nothing exceeds; \"rather\" is at "
+                "half of it.\n`almost bench` shows the share that each part reaches. Sizes "
+                "are without alignment;\nGB are 10^9 bytes.\n");
+}
+
+/* ---- a recipe ---- */
+
+static void plan_files(text *t, const char *verb, const recipe_file *f, size_t n) {
+    if (!n) return;
+    text_fmt(t, "       %-7s", verb);
+    for (size_t i = 0; i < n; i++) text_fmt(t, "%s%s", i ? ", " : "", f[i].name);
+    text_char(t, '\n');
+}
+
+/* The recipe's commands as they stand, with their files. */
+static void plan_commands(text *t, const recipe *p) {
+    for (size_t i = 0; i < p->n; i++) {
+        const recipe_stage *s = &p->stage[i];
+        const command *cmd = s->c.cmd;
+        text_fmt(t, "%4zu  %s", i + 1, cmd->name);
+        for (int k = 0; k < OPTIONS_MAX && cmd->options[k].name; k++) {
+            const option *o = &cmd->options[k];
+            if (!s->c.value[k] || o->kind == OPTION_IN || o->kind == OPTION_INS ||
+                o->kind == OPTION_OUT || (o->preset && !strcmp(o->preset, s->c.value[k])))
+                continue; // files follow; defaults go without saying
+            text_fmt(t, " %s=%s", o->name, s->c.value[k]);
+        }
+        text_char(t, '\n');
+        plan_files(t, "reads", s->in, s->ins);
+        plan_files(t, "writes", s->out, s->outs);
+    }
+}
+
+static void plan_model_row(plan *p, const char *name, const shape *s) {
+    text *t = &p->t;
+    text x;
+    const double v[4] = {plan_params(s), plan_params(s) * sizeof(float),
+                         plan_trained(s) + plan_activations(p, s),
+                         plan_params(s) * sizeof(float) + plan_caches(s, PLAN_SLOTS)};
+    text_init(&x, t->a);
+    text_str(t, "  ");
+    speed_column(t, name, 30);
+    for (size_t i = 0; i < COUNT(v); i++) {
+        text_clear(&x);
+        plan_amount(&x, v[i], i ? "B" : "");
+        speed_column(t, x.s ? x.s : "?", -13);
+    }
+    text_char(t, '\n');
+    text_free(&x);
+}
+
+static void plan_model_head(plan *p, const char *what) {
+    text *t = &p->t;
+    text_str(t, "\n  ");
+    speed_column(t, what, 30);
+    speed_column(t, "parameters", -13);
+    speed_column(t, "weights", -13);
+    speed_column(t, "to train", -13);
+    speed_column(t, "to generate", -13);
+    text_char(t, '\n');
+}
+
+/* The shape of a model file that is there already; 0: it is not, or is no model. */
+static int plan_file_shape(const call *c, const char *name, shape *s) {
+    char path[CALL_PATH], *bytes;
+    size_t n;
+    gguf g;
+    arena r;
+    if (call_resolve(c, name, path) != ALMOST_OK || !file_exists(path) ||
+        file_read(c->a, path, &bytes, &n) != ALMOST_OK) {
+        fail_clear(c->a);
+        return 0;
+    }
+    arena_init(&r, c->a);
+    almost_status st = gguf_open(&g, c->a, &r, path, bytes, n);
+    if (st == ALMOST_OK) st = model_read_shape(&g, s);
+    arena_free(&r);
+    file_release(c->a, bytes, n);
+    if (st != ALMOST_OK) fail_clear(c->a);
+    return st == ALMOST_OK;
+}
+
+/* Was the file named by an earlier line, or earlier in this one? */
+static int plan_seen(const recipe *r, size_t line, size_t file) {
+    const char *name = r->stage[line].in[file].name;
+    for (size_t i = 0; i <= line; i++)
+        for (size_t k = 0; k < (i < line ? r->stage[i].ins : file); k++)
+            if (!strcmp(r->stage[i].in[k].name, name)) return 1;
+    return 0;
+}
+
+/* The line of a model file; one that a later command makes has none yet. */
+static void plan_model_file(plan *p, const call *c, const char *name) {
+    shape s;
+    if (plan_file_shape(c, name, &s)) plan_model_row(p, name, &s);
+    else if (!strncmp(name, "weights/", 8)) {
+        text_str(&p->t, "  ");
+        speed_column(&p->t, name, 30);
+        text_str(&p->t, "    is not there\n");
+    }
+}
+
+/* A line for every model the recipe begins with or trains from nothing. */
+static almost_status plan_models(plan *p, const recipe *r) {
+    double flop = 0;
+    plan_model_head(p, "models");
+    for (size_t i = 0; i < r->n; i++) {
+        const recipe_stage *s = &r->stage[i];
+        shape x;
+        for (size_t k = 0; k < s->ins; k++)
+            if (text_ends(s->in[k].name, ".gguf") && !plan_seen(r, i, k))
+                plan_model_file(p, &s->c, s->in[k].name);
+        if (strcmp(s->c.cmd->name, "pretrain")) continue;
+        int64_t tokens;
+        TRY(pretrain_shape(&s->c, &x));
+        TRY(call_int(&s->c, "tokens", 1, INT64_C(1) << 40, &tokens));
+        plan_model_row(p, call_text(&s->c, "out"), &x);
+        flop += flop_training(&x, x.context) / x.context * (double)tokens;
+    }
+    if (!(flop > 0)) return ALMOST_OK;
+    text_str(&p->t, "\n  pretraining: at least ");
+    plan_time(&p->t, 1e-9 * flop / p->rate);
+    text_str(&p->t, ", rather ");
+    plan_time(&p->t, 1e-9 * flop / (p->rate * PLAN_SHARE));
+    text_char(&p->t, '\n');
+    return ALMOST_OK;
+}
+
+static almost_status plan_recipe(plan *p, const char *preset) {
+    recipe r = {0};
+    r.a = p->c->a;
+    arena_init(&r.r, p->c->a);
+    almost_status s = run_open(&r, p->c, preset);
+    if (s == ALMOST_OK) {
+        text_fmt(&p->t, "preset %s, %zu commands, defaults left out\n\n", preset, r.n);
+        plan_commands(&p->t, &r);
+        s = plan_models(p, &r);
+    }
+    arena_free(&r.r);
+    return s;
+}
+
+/* ---- the paper's sizes ---- */
+
+enum { PAPER_7B, PAPER_13B, PAPER_30B };
+
+static const struct { const char *name; shape s; } PAPER_MODELS[] = {
+    {"LLaMA 7B", {4096, 11008, 32, 32, 32, 32000, 2048, 1e-6f, 10000, 0, 0}},
+    {"LLaMA 13B", {5120, 13824, 40, 40, 40, 32000, 2048, 1e-6f, 10000, 0, 0}},
+    {"LLaMA 30B", {6656, 17920, 60, 52, 52, 32000, 2048, 1e-6f, 10000, 0, 0}}};
+
+/* One job of the paper: samples of so many tokens, met `passes` times by a model, forward
+ * only or in training. */
+typedef struct {
+    const char *what, *command;
+    int model, trains;
+    double samples, tokens, passes;
+} plan_job;
+
+/* The order of work and the models are the paper's, epochs those of its code. Numbers of
+ * texts and their lengths are assumptions of this plan, and so is all of PPO. */
+#define PAPER_TOKENS 250
+static const plan_job PAPER_JOBS[] = {
+    {"replies, Faithful, 3 shots", "respond", PAPER_30B, 0, 20000, PAPER_TOKENS, 1},
+    {"replies, HHH, 5 shots", "respond", PAPER_30B, 0, 20000, PAPER_TOKENS, 1},
+    {"replies, HHH, 3 shots", "respond", PAPER_13B, 0, 20000, PAPER_TOKENS, 1},
+    {"replies, HHH, 3 shots", "respond", PAPER_7B, 0, 20000, PAPER_TOKENS, 1},
+    {"replies, HHH, 1 shot", "respond", PAPER_7B, 0, 20000, PAPER_TOKENS, 1},
+    {"reward model, 13000 pairs", "rm", PAPER_7B, 1, 26000, PAPER_TOKENS, 1},
+    {"self-play, best of 4", "selfplay", PAPER_30B, 0, 20000, PAPER_TOKENS, 4},
+    {"scores of self-play", "selfplay", PAPER_7B, 0, 20000, PAPER_TOKENS, 4},
+    {"fine-tuning, 3 epochs", "sft", PAPER_7B, 1, 20000, PAPER_TOKENS, 3},
+    {"PPO: replies, four forward passes", "ppo", PAPER_7B, 0, 20000, PAPER_TOKENS, 4},
+    {"PPO: policy and value, 4 epochs", "ppo", PAPER_7B, 1, 20000, PAPER_TOKENS, 8}};
+
+/* Forward arithmetic is a third of training; the prefix of shots is computed once. */
+static double plan_job_flop(const plan_job *j) {
+    const shape *s = &PAPER_MODELS[j->model].s;
+    return j->samples * j->passes * flop_training(s, j->tokens) / (j->trains ? 1 : 3);
+}
+
+static void plan_paper_row(plan *p, const char *what, const char *cmd, const char *m,
+                           double flop) {
+    text *t = &p->t;
+    text x;
+    text_init(&x, t->a);
+    text_str(t, "  ");
+    speed_column(t, what, 34);
+    speed_column(t, cmd, 10);
+    speed_column(t, m, 10);
+    for (int i = 0; i < 2; i++) {
+        text_clear(&x);
+        plan_time(&x, 1e-9 * flop / (p->rate * (i ? PLAN_SHARE : 1)));
+        speed_column(t, x.s ? x.s : "?", -14);
+    }
+    text_char(t, '\n');
+    text_free(&x);
+}
+
+static void plan_paper_jobs(plan *p) {
+    text *t = &p->t;
+    double all = 0;
+    text_str(t, "\n  ");
+    speed_column(t, "work", 34);
+    speed_column(t, "command", 10);
+    speed_column(t, "model", 10);
+    speed_column(t, "at least", -14);
+    speed_column(t, "rather", -14);
+    text_char(t, '\n');
+    for (size_t i = 0; i < COUNT(PAPER_JOBS); i++) {
+        const plan_job *j = &PAPER_JOBS[i];
+        double flop = plan_job_flop(j);
+        plan_paper_row(p, j->what, j->command, PAPER_MODELS[j->model].name + 6, flop);
+        all += flop;
+    }
+    plan_paper_row(p, "all", "", "", all);
+}
+
+/* The paper's models and work on this machine, without make-believe. */
+static void plan_paper(plan *p) {
+    text *t = &p->t;
+    text_str(t, "preset paper: the sizes of the paper, LLaMA 7B, 13B and 30B\n");
+    plan_model_head(p, "models, context 2048");
+    for (size_t i = 0; i < COUNT(PAPER_MODELS); i++)
+        plan_model_row(p, PAPER_MODELS[i].name, &PAPER_MODELS[i].s);
+    text_char(t, '\n');
+    plan_line(t, "PPO, four models of 7B", plan_ppo(p, &PAPER_MODELS[PAPER_7B].s), "B");
+    plan_paper_jobs(p);
+    text_str(t, "\nWhat this says. Weights are f32 in memory today: a file in f16 or q8_0 "
+                "is widened\nwhen it is read, so the memory above is needed whatever the "
+                "file's type. Text goes\nthrough byte-level BPE; a model with another "
+                "tokenizer runs on token ids, but not in\nthese stages. Queries, dialogues "
+                "and PPO replies are taken as 20000, texts as 250\ntokens: the official "
+                "code does not fix these. One sequence at a time is slower than\nshown: it "
+                "waits for memory, not for arithmetic. Without that memory and time, the\n"
+                "other presets run every stage of the paper on models that fit.\n");
+}
+
+/* The paper's own recipe, where the data folder holds one. */
+static almost_status plan_paper_recipe(plan *p) {
+    char path[CALL_PATH];
+    TRY(run_file(p->c->a, call_text(p->c, "data"), "paper", ".recipe", path));
+    if (!file_exists(path)) return ALMOST_OK;
+    text_char(&p->t, '\n');
+    return plan_recipe(p, "paper");
+}
+
+/* ---- the commands of this section ---- */
+
+static almost_status plan_all(plan *p) {
+    const char *preset = call_text(p->c, "preset");
+    almost_status s = ALMOST_OK;
+    shape x;
+    TRY(call_int(p->c, "step", 1, TRAIN_ROWS, &p->step));
+    plan_rate(p);
+    if (!strcmp(preset, "paper")) {
+        plan_paper(p);
+        s = plan_paper_recipe(p);
+    } else if (*preset) {
+        s = plan_recipe(p, preset);
+    } else {
+        TRY(pretrain_shape(p->c, &x));
+        TRY(shape_check(p->c->a, "plan", &x));
+        plan_shape(p, &x);
+    }
+    TRY(s);
+    plan_tell_rate(p);
+    return call_write(p->c, &p->t);
+}
+
+/* plan: what a preset does and needs, or what a shape needs. Runs nothing of it. */
+static almost_status plan_run(call *c) {
+    plan p = {.c = c};
+    text_init(&p.t, c->a);
+    almost_status s = plan_all(&p);
+    text_free(&p.t);
+    return s;
+}
+
+static const command BENCH_COMMANDS[] = {
+    {"bench", "", "speeds of the parts beside this machine's limits", bench_run,
+     {{"json", OPTION_FLAG, "", "an array of {name, value, unit, limit, of_limit}"},
+      {"only", OPTION_TEXT, "", "measurements to make, names separated by commas"},
+      {"rounds", OPTION_INT, "5", "turns of limit and work per measurement"},
+      {"quick", OPTION_FLAG, "", "leave out the models of 110M parameters"}}},
+    {"plan", "", "memory, time and commands of a preset, or of a model's shape", plan_run,
+     {{"preset", OPTION_TEXT, "", "smoke, mini, ... or paper; absent: the shape below"},
+      {"dim", OPTION_INT, "256", "width"},
+      {"hidden", OPTION_INT, "640", "width of the feed-forward part"},
+      {"layers", OPTION_INT, "4", "blocks"},
+      {"heads", OPTION_INT, "4", "attention heads"},
+      {"kv-heads", OPTION_INT, "2", "heads of keys and values"},
+      {"vocab", OPTION_INT, "1024", "vocabulary"},
+      {"context", OPTION_INT, "512", "tokens the model sees"},
+      {"step", OPTION_INT, "8192", "tokens per optimiser step"},
+      RUN_OPTIONS}},
+};
+
+/* ====================================================================
+ * [42] TOOLS
  * --------------------------------------------------------------------
  * Commands that use or look at a model: tokenize, logits, info, convert,
  * hash, generate, chat, score; and the table of all commands, from which
@@ -22981,8 +24701,9 @@ static almost_status tool_ids(const call *c, const model *m, const char *s, ids 
         int64_t v;
         if (!n) break;
         if (!text_parse_i64(s + at, n, &v) || v < 0 || v >= m->s.vocab)
-            return fail(c->a, ALMOST_ERR_ARGUMENT, "%s: expected token ids from 0 to %d, found '%.*s'",
-                        c->cmd->name, m->s.vocab - 1, (int)MIN(n, (size_t)24), s + at);
+            return fail(c->a, ALMOST_ERR_ARGUMENT,
+                        "%s: expected token ids from 0 to %d, found '%.*s'", c->cmd->name,
+                        m->s.vocab - 1, (int)MIN(n, (size_t)24), s + at);
         ids_push(out, (int32_t)v);
         at += n;
     }
@@ -23040,7 +24761,8 @@ static almost_status tool_tokenize(call *c) {
 /* ---- logits ---- */
 
 /* Runs the ids in chunks and appends every row as little-endian f32. */
-static almost_status tool_logits_rows(call *c, model *m, const ids *v, size_t chunk, text *t) {
+static almost_status tool_logits_rows(call *c, model *m, const ids *v, size_t chunk,
+                                      text *t) {
     decoder *d;
     kv cache;
     size_t V = (size_t)m->s.vocab;
@@ -23079,9 +24801,12 @@ static almost_status tool_logits(call *c) {
     ids_init(&v, c->a);
     text_init(&t, c->a);
     almost_status s = tool_ids(c, m, call_text(c, "ids"), &v);
-    if (s == ALMOST_OK && !v.n) s = fail(c->a, ALMOST_ERR_ARGUMENT, "logits: --ids is empty");
+    if (s == ALMOST_OK && !v.n)
+        s = fail(c->a, ALMOST_ERR_ARGUMENT, "logits: --ids is empty");
     if (s == ALMOST_OK && v.n > (size_t)m->s.context)
-        s = fail(c->a, ALMOST_ERR_LIMIT, "logits: %zu tokens do not fit the model's context of %d", v.n, m->s.context);
+        s = fail(c->a, ALMOST_ERR_LIMIT,
+                 "logits: %zu tokens do not fit the model's context of %d", v.n,
+                 m->s.context);
     if (s == ALMOST_OK) s = tool_logits_rows(c, m, &v, MIN((size_t)chunk, v.n), &t);
     if (s == ALMOST_OK) s = call_save(c, "out", &t);
     text_free(&t);
@@ -23146,8 +24871,9 @@ static void tool_emit(void *ctx, size_t request, const char *bytes, size_t n) {
 }
 
 /* Continues one text; the reply goes out as it comes and, if out is given, into it. */
-static almost_status tool_continue(call *c, model *m, const char *s, size_t n, const char *const *stop, size_t n_stop,
-                                   uint64_t item, text *out) {
+static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
+                                   const char *const *stop, size_t n_stop, uint64_t item,
+                                   text *out) {
     gen_config g = {0};
     gen_request q = {0};
     gen_result x;
@@ -23183,7 +24909,8 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n, c
         st = tok_decode(m->tok, x.ids, x.n, out);
         if (out->n > x.bytes) out->s[out->n = x.bytes] = 0;
     }
-    if (st == ALMOST_OK && o.failed) st = fail(c->a, ALMOST_ERR_IO, "standard output could not be written");
+    if (st == ALMOST_OK && o.failed)
+        st = fail(c->a, ALMOST_ERR_IO, "standard output could not be written");
     arena_free(&r);
     ids_free(&v);
     return st;
@@ -23210,7 +24937,8 @@ static almost_status tool_generate(call *c) {
 
 /* One line of the person's, one reply of the model's; the whole dialogue stays in view and
  * its oldest turns are forgotten when half of the context is full. */
-static almost_status tool_chat_line(call *c, model *m, const char *s, size_t n, uint64_t item, text *said) {
+static almost_status tool_chat_line(call *c, model *m, const char *s, size_t n,
+                                    uint64_t item, text *said) {
     static const char *const stop[] = {"\n\nHuman:", DEMO_SPLIT};
     text prompt, reply;
     ids v;
@@ -23232,9 +24960,11 @@ static almost_status tool_chat_line(call *c, model *m, const char *s, size_t n, 
         dialogue_prompt(&prompt, from, strlen(from), QUIRKS_FIXED);
         st = text_status(&prompt);
     }
-    if (st == ALMOST_OK) st = tool_continue(c, m, prompt.s, prompt.n, stop, 2, item, &reply);
+    if (st == ALMOST_OK)
+        st = tool_continue(c, m, prompt.s, prompt.n, stop, 2, item, &reply);
     if (st == ALMOST_OK) st = tool_line(c, "\n");
-    if (st == ALMOST_OK) dialogue_turn(said, SAY_ASSISTANT, reply.s ? reply.s : "", reply.n);
+    if (st == ALMOST_OK)
+        dialogue_turn(said, SAY_ASSISTANT, reply.s ? reply.s : "", reply.n);
     ids_free(&v);
     text_free(&reply);
     text_free(&prompt);
@@ -23269,7 +24999,8 @@ static almost_status tool_score_rows(call *c, model *rm, arena *r, text *t) {
     TRY(quirks_parse(c->a, call_text(c, "quirks"), &quirks));
     TRY(call_path(c, "file", path));
     TRY(pairs_read(c->a, r, path, &v, &n));
-    const char **prompt = arena_take(r, n + 1, sizeof *prompt), **chosen = arena_take(r, n + 1, sizeof *chosen);
+    const char **prompt = arena_take(r, n + 1, sizeof *prompt),
+               **chosen = arena_take(r, n + 1, sizeof *chosen);
     const char **rejected = arena_take(r, n + 1, sizeof *rejected);
     float *x = arena_take(r, n + 1, sizeof *x), *y = arena_take(r, n + 1, sizeof *y);
     if (!prompt || !chosen || !rejected || !x || !y) return ALMOST_ERR_MEMORY;
@@ -23289,7 +25020,8 @@ static almost_status tool_score_rows(call *c, model *rm, arena *r, text *t) {
         text_f32(t, y[i]);
         text_str(t, "}\n");
     }
-    text_fmt(t, "{\"pairs\": %zu, \"right\": %lld, \"ties\": %lld}\n", n, (long long)right, (long long)ties);
+    text_fmt(t, "{\"pairs\": %zu, \"right\": %lld, \"ties\": %lld}\n", n, (long long)right,
+             (long long)ties);
     return text_status(t);
 }
 
@@ -23316,48 +25048,86 @@ static almost_status tool_selftest(call *c) {
     text t;
     TRY(kernels_selftest(c->a));
     text_init(&t, c->a);
-    text_fmt(&t, "ok: %s kernels, %d threads, contract %s\n", c->a->k->name, threads_count(c->a), CALL_CONTRACT);
+    text_fmt(&t, "ok: %s kernels, %d threads, contract %s\n", c->a->k->name,
+             threads_count(c->a), CALL_CONTRACT);
     almost_status s = call_write(c, &t);
     text_free(&t);
     return s;
 }
 
 static const command TOOL_COMMANDS[] = {
-    {"tokenize", "model", "text on standard input becomes token ids on one line", tool_tokenize,
+    {"tokenize",
+     "model",
+     "text on standard input becomes token ids on one line",
+     tool_tokenize,
      {{"model", OPTION_IN, NULL, "a model file with a tokenizer"},
       {"file", OPTION_IN, "-", "text to read; -: standard input"},
       {"decode", OPTION_FLAG, "", "the other way: ids become text"},
       {"add-bos", OPTION_FLAG, "", "begin with the <bos> token"}}},
-    {"logits", "model", "raw little-endian f32 logits [tokens, vocabulary] of a token sequence", tool_logits,
+    {"logits",
+     "model",
+     "raw little-endian f32 logits [tokens, vocabulary] of a token sequence",
+     tool_logits,
      {{"model", OPTION_IN, NULL, "a model file"},
-      {"ids", OPTION_TEXT, NULL, "token ids, e.g. \"1 2 3\""},
+      {"ids", OPTION_LONG, NULL, "token ids, e.g. \"1 2 3\""},
       {"chunk", OPTION_INT, "1048576", "tokens per forward call; never changes a bit"},
       {"out", OPTION_OUT, NULL, "file to write"}}},
-    {"generate", "model", "continues a text", tool_generate,
+    {"generate",
+     "model",
+     "continues a text",
+     tool_generate,
      {{"model", OPTION_IN, NULL, "a model file with a tokenizer"},
-      {"prompt", OPTION_TEXT, "", "the text to continue"},
-      SAMPLING_OPTIONS("1", "0.9", "128"), SEED_OPTION}},
-    {"chat", "model", "talks: one line of yours, one reply of the model", tool_chat,
+      {"prompt", OPTION_LONG, "", "the text to continue"},
+      SAMPLING_OPTIONS("1", "0.9", "128"),
+      SEED_OPTION}},
+    {"chat",
+     "model",
+     "talks: one line of yours, one reply of the model",
+     tool_chat,
      {{"model", OPTION_IN, NULL, "a policy"},
-      SAMPLING_OPTIONS("0.7", "1", "128"), SEED_OPTION}},
-    {"score", "model", "scores of a reward model for pairs of replies", tool_score,
+      SAMPLING_OPTIONS("0.7", "1", "128"),
+      SEED_OPTION}},
+    {"score",
+     "model",
+     "scores of a reward model for pairs of replies",
+     tool_score,
      {{"model", OPTION_IN, NULL, "reward model"},
-      {"file", OPTION_IN, NULL, "comparisons: prompt, chosen, rejected"}, QUIRKS_OPTION}},
-    {"info", "file", "what a model file holds, as JSON", tool_info,
+      {"file", OPTION_IN, NULL, "comparisons: prompt, chosen, rejected"},
+      QUIRKS_OPTION}},
+    {"info",
+     "file",
+     "what a model file holds, as JSON",
+     tool_info,
      {{"file", OPTION_IN, NULL, "model file"}}},
-    {"convert", "in out", "a model file in another weight type", tool_convert,
-     {{"in", OPTION_IN, NULL, "model file"}, {"out", OPTION_OUT, NULL, "model file to write"},
+    {"convert",
+     "in out",
+     "a model file in another weight type",
+     tool_convert,
+     {{"in", OPTION_IN, NULL, "model file"},
+      {"out", OPTION_OUT, NULL, "model file to write"},
       {"type", OPTION_TEXT, "q8_0", "f32, f16, bf16 or q8_0"}}},
-    {"hash", "file", "SHA-256 of a file, or of a folder's .txt and .json files", tool_hash,
+    {"hash",
+     "file",
+     "SHA-256 of a file, or of a folder's .txt and .json files",
+     tool_hash,
      {{"file", OPTION_IN, NULL, "file or folder"}}},
-    {"kat", "", "known answers: `name sha256` lines, equal on every machine", tool_kat, {{0}}},
-    {"selftest", "", "checks that this build and machine keep the bits", tool_selftest, {{0}}},
+    {"kat",
+     "",
+     "known answers: `name sha256` lines, equal on every machine",
+     tool_kat,
+     {{0}}},
+    {"selftest",
+     "",
+     "checks that this build and machine keep the bits",
+     tool_selftest,
+     {{0}}},
 };
 
 static const struct { const command *row; size_t n; } COMMANDS[] = {
     {RUN_COMMANDS, COUNT(RUN_COMMANDS)},
     {STAGE_COMMANDS, COUNT(STAGE_COMMANDS)},
-    {TOOL_COMMANDS, COUNT(TOOL_COMMANDS)}};
+    {TOOL_COMMANDS, COUNT(TOOL_COMMANDS)},
+    {BENCH_COMMANDS, COUNT(BENCH_COMMANDS)}};
 
 static const command *command_find(const char *name) {
     for (size_t g = 0; g < COUNT(COMMANDS); g++)
@@ -23367,13 +25137,16 @@ static const command *command_find(const char *name) {
 }
 
 static almost_status command_unknown(almost *a, const char *name) {
-    return fail(a, ALMOST_ERR_ARGUMENT, "unknown command '%.64s'; 'almost help' lists them", name);
+    return fail(a, ALMOST_ERR_ARGUMENT, "unknown command '%.64s'; 'almost help' lists them",
+                name);
 }
 
 /* Parses the words of one command and runs it. */
-static almost_status command_run(almost *a, const char *const *words, size_t n, almost_write_fn write, void *user) {
+static almost_status command_run(almost *a, const char *const *words, size_t n,
+                                 almost_write_fn write, void *user) {
     call c = {0};
-    if (!n || !words || !words[0]) return fail(a, ALMOST_ERR_ARGUMENT, "no command; 'almost help' lists them");
+    if (!n || !words || !words[0])
+        return fail(a, ALMOST_ERR_ARGUMENT, "no command; 'almost help' lists them");
     c.a = a;
     c.cmd = command_find(words[0]);
     if (!c.cmd) return command_unknown(a, words[0]);
@@ -23385,15 +25158,19 @@ static almost_status command_run(almost *a, const char *const *words, size_t n, 
 }
 
 static void help_all(text *t) {
-    text_str(t, "almost " ALMOST_VERSION " - a research paper in one C file, with the same bits on every machine\n\n"
+    text_str(t, "almost " ALMOST_VERSION
+                " - a research paper in one C file, with the same bits on every machine\n\n"
                 "usage: almost COMMAND [options]      almost help COMMAND\n");
     for (size_t g = 0; g < COUNT(COMMANDS); g++) {
         text_char(t, '\n');
         for (size_t i = 0; i < COMMANDS[g].n; i++)
-            text_fmt(t, "  %-10s %s\n", COMMANDS[g].row[i].name, COMMANDS[g].row[i].summary);
+            text_fmt(t, "  %-10s %s\n", COMMANDS[g].row[i].name,
+                     COMMANDS[g].row[i].summary);
     }
-    text_str(t, "\nevery command also takes --threads N, --kernels auto|scalar|sse2|avx2|avx512|neon, --max-memory MiB\n"
-                "and --quiet; none of them changes a result. exit: 0 done, 1 failed, 2 usage, 3 did not reproduce\n");
+    text_str(t, "\nevery command also takes --threads N, --kernels "
+                "auto|scalar|sse2|avx2|avx512|neon, --max-memory MiB\n"
+                "and --quiet; none of them changes a result. exit: 0 done, 1 failed, 2 "
+                "usage, 3 did not reproduce\n");
 }
 
 static void help_one(text *t, const command *cmd) {
@@ -23417,7 +25194,8 @@ static void help_one(text *t, const command *cmd) {
 }
 
 /* Help on everything, or on one command. */
-static almost_status command_help(almost *a, const char *name, almost_write_fn write, void *user) {
+static almost_status command_help(almost *a, const char *name, almost_write_fn write,
+                                  void *user) {
     const command *cmd = name ? command_find(name) : NULL;
     text t;
     if (name && !cmd) return command_unknown(a, name);
@@ -23432,7 +25210,7 @@ static almost_status command_help(almost *a, const char *name, almost_write_fn w
 }
 
 /* ====================================================================
- * [41] PUBLIC API
+ * [43] PUBLIC API
  * --------------------------------------------------------------------
  * Every function of almost.h, in its order: check the arguments, set the
  * floating-point environment, call down, restore. Uses: everything above.
@@ -23459,7 +25237,8 @@ ALMOST_API almost_status almost_open(almost **out, const almost_options *opt) {
     if (!out) return ALMOST_ERR_ARGUMENT;
     *out = NULL;
     if (!opt) opt = &none;
-    almost *a = opt->resize ? opt->resize(opt->user, NULL, 0, sizeof *a) : malloc(sizeof *a);
+    almost *a =
+        opt->resize ? opt->resize(opt->user, NULL, 0, sizeof *a) : malloc(sizeof *a);
     if (!a) return ALMOST_ERR_MEMORY;
     memset(a, 0, sizeof *a);
     a->options = *opt;
@@ -23495,7 +25274,7 @@ ALMOST_API almost_status almost_help(almost *a, const char *name,
 }
 
 /* ====================================================================
- * [42] PROGRAM
+ * [44] PROGRAM
  * --------------------------------------------------------------------
  * The command line, through almost.h only: the first embedder of the
  * library. stdout is data, stderr is progress. Under ALMOST_MAIN.
@@ -23553,8 +25332,9 @@ static void program_show(program_view *v, const almost_event *e, double now) {
     }
     if (v->terminal) fprintf(stderr, "\r\033[K");
     if (e->total > 0)
-        fprintf(stderr, "%-24s [%s] %lld/%lld  %s  eta %s  %s", e->stage, bar, (long long)e->done,
-                (long long)e->total, spent, *left ? left : "-", e->note);
+        fprintf(stderr, "%-24s [%s] %lld/%lld  %s  eta %s  %s", e->stage, bar,
+                (long long)e->done, (long long)e->total, spent, *left ? left : "-",
+                e->note);
     else
         fprintf(stderr, "%-24s %lld  %s  %s", e->stage, (long long)e->done, spent, e->note);
     if (!v->terminal || (e->total > 0 && e->done >= e->total)) fputc('\n', stderr);
@@ -23613,8 +25393,10 @@ static int program_options(almost_options *o, program_view *v, int n, const char
         else if (which < 0) words[kept++] = w;
         else if (which == 1) {
             if (!program_kernels(value, &o->kernels)) {
-                fprintf(stderr, "almost: --kernels: expected auto, scalar, sse2, avx2, avx512 or "
-                                "neon, found '%s'\n", value);
+                fprintf(stderr,
+                        "almost: --kernels: expected auto, scalar, sse2, avx2, avx512 or "
+                        "neon, found '%s'\n",
+                        value);
                 return -1;
             }
         } else {
@@ -23622,7 +25404,8 @@ static int program_options(almost_options *o, program_view *v, int n, const char
             long number = strtol(value, &end, 10);
             long top = which == 0 ? 256 : 1 << 20;
             if (*end || end == value || number < 1 || number > top) {
-                fprintf(stderr, "almost: %s: expected an integer from 1 to %ld%s, found '%s'\n",
+                fprintf(stderr,
+                        "almost: %s: expected an integer from 1 to %ld%s, found '%s'\n",
                         known[which], top, which ? " (MiB)" : "", value);
                 return -1;
             }
@@ -23666,7 +25449,8 @@ int main(int argc, char **argv) {
         almost_close(a);
         return s == ALMOST_ERR_ARGUMENT ? 2 : 1;
     }
-    int help = n == 0 || !strcmp(words[0], "help") || !strcmp(words[0], "--help") || !strcmp(words[0], "-h");
+    int help = n == 0 || !strcmp(words[0], "help") || !strcmp(words[0], "--help") ||
+               !strcmp(words[0], "-h");
     for (int i = 1; i < n && !help; i++)
         if (!strcmp(words[i], "--help")) words[1] = words[0], n = 2, help = 1;
     if (help) s = almost_help(a, n > 1 ? words[1] : NULL, program_write, NULL);

@@ -35,17 +35,46 @@ static int test_wanted(const test *t, int names, char **name) {
     return names == 0;
 }
 
-static void test_run(const test *t) {
-    long failed = T.failed;
+/* Runs one test and returns its milliseconds. */
+static int test_run(const test *t) {
+    long failed = T.failed, passed = T.passed;
     double start = clock_seconds();
     t->fn();
-    printf("%-4s %s/%s  %d ms\n", T.failed == failed ? "ok" : "FAIL", t->group, t->name,
-           (int)((clock_seconds() - start) * 1e3));
+    int ms = (int)((clock_seconds() - start) * 1e3);
+    if (T.failed == failed && T.passed == passed) {
+        test_says(0, t->group, 0, "checked nothing");
+    }
+    printf("%-4s %s/%s  %d ms\n", T.failed == failed ? "ok" : "FAIL", t->group, t->name, ms);
     fflush(stdout);
+    return ms;
+}
+
+/* The ten slowest so far, slowest first. */
+typedef struct {
+    const test *t;
+    int ms;
+} slow_test;
+
+static void slow_note(slow_test slow[10], const test *t, int ms) {
+    for (int i = 0; i < 10; i++)
+        if (!slow[i].t || slow[i].ms < ms) {
+            memmove(slow + i + 1, slow + i, (size_t)(9 - i) * sizeof *slow);
+            slow[i].t = t;
+            slow[i].ms = ms;
+            return;
+        }
+}
+
+static void slow_print(const slow_test slow[10]) {
+    printf("slowest:");
+    for (int i = 0; i < 10 && slow[i].t; i++)
+        printf("%s %s/%s %d ms", i ? "," : "", slow[i].t->group, slow[i].t->name, slow[i].ms);
+    printf("\n");
 }
 
 int main(int argc, char **argv) {
     int list = 0, names = 0, ran = 0;
+    slow_test slow[10] = {{NULL, 0}};
     T.seed = 1;
     T.dir = "almost-test-files";
     for (int i = 1; i < argc; i++) {
@@ -76,12 +105,13 @@ int main(int argc, char **argv) {
             if (!test_wanted(t, names, argv + 1)) continue;
             ran++;
             if (list) printf("%s/%s\n", t->group, t->name);
-            else test_run(t);
+            else slow_note(slow, t, test_run(t));
         }
     if (!ran) {
         fprintf(stderr, "no test has such a name; --list shows them\n");
         return 2;
     }
+    if (!list) slow_print(slow);
     if (!list) printf("%ld passed, %ld failed\n", T.passed, T.failed);
     return T.failed != 0;
 }

@@ -4,7 +4,7 @@ cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 . tests/lib.sh
-a=./almost
+a=${ALMOST:-./almost}
 
 # ---- help and usage
 check "help" $a help
@@ -26,29 +26,104 @@ for kernels in scalar auto; do
 done
 
 # ---- files that are missing, damaged, or not what they should be
-refuses "a missing model" 1 "nowhere.gguf" $a info nowhere.gguf
-refuses "a folder for a model" 1 "data" $a info data
-head -c 1000 weights/S.gguf >"$tmp/short.gguf"
-refuses "a truncated model" 1 "short.gguf" $a generate "$tmp/short.gguf" --prompt x
+refuses "a missing model" 1 "cannot read nowhere.gguf: no such file" $a info nowhere.gguf
+refuses "a folder for a model" 1 "data: is a folder" $a info data
+refuses "an empty model" 1 "/dev/null: .*truncated" $a info /dev/null
+refuses "text for a model" 1 "data/facts.txt: expected a GGUF file, found" $a info data/facts.txt
+size=$(wc -c <weights/S.gguf)
+for part in 1000 60000 $((size / 2)) $((size - 1)); do
+    head -c $part weights/S.gguf >"$tmp/short.gguf"
+    refuses "a model cut at $part bytes" 1 "short.gguf: .*truncated" $a generate "$tmp/short.gguf" --prompt x
+done
 cp weights/S.gguf "$tmp/flipped.gguf"
 printf '\377' | dd of="$tmp/flipped.gguf" bs=1 seek=200000 conv=notrunc 2>/dev/null
 refuses "one byte flipped in a model" 1 "flipped.gguf" $a generate "$tmp/flipped.gguf" --prompt x
-refuses "text for a model" 1 "README.md" $a info README.md
 cp -r data "$tmp/data" && rm "$tmp/data/facts.txt"
-refuses "a missing world file" 1 "facts.txt" $a corpus --data "$tmp/data"
+refuses "a missing world file" 1 "cannot read .*facts.txt: no such file" $a corpus --data "$tmp/data"
 printf 'row' >"$tmp/data/facts.txt"
 refuses "a damaged world file" 1 "facts.txt" $a corpus --data "$tmp/data"
+for file in facts howto advice care myths phrases; do # each world file, one byte
+    rm -rf "$tmp/data" && cp -r data "$tmp/data"
+    printf '\377' | dd of="$tmp/data/$file.txt" bs=1 seek=3333 conv=notrunc 2>/dev/null
+    refuses "one byte flipped in $file.txt" 1 "$file.txt:[0-9]*: expected" $a corpus --data "$tmp/data"
+done
+printf '\377' | dd of="$tmp/data/HHH_prompt.txt" bs=1 seek=333 conv=notrunc 2>/dev/null
+echo 'What is 2 plus 2?' >"$tmp/one.txt"
+refuses "one byte flipped in the demonstrations" 1 "HHH_prompt.txt: expected UTF-8" \
+    $a respond weights/S.gguf --prompts "$tmp/one.txt" --assets "$tmp/data" --out "$tmp/r.json"
+refuses "no such demonstrations" 1 "Nope_prompt.txt: no such file" \
+    $a respond weights/S.gguf --prompts "$tmp/one.txt" --demos Nope --out "$tmp/r.json"
+refuses "more shots than demonstrations" 2 "50 shots asked for" \
+    $a respond weights/S.gguf --prompts "$tmp/one.txt" --shots 50 --out "$tmp/r.json"
 printf '{"prompt": "x"' >"$tmp/pairs.json"
 refuses "broken JSON" 1 "pairs.json:1" $a rm --init weights/S.gguf --pairs "$tmp/pairs.json" --out "$tmp/rm.gguf"
 printf '[{"prompt": "x", "chosen": 3}]' >"$tmp/pairs.json"
 refuses "a field of the wrong kind" 1 "field 'chosen'" $a rm --init weights/S.gguf --pairs "$tmp/pairs.json" --out "$tmp/rm.gguf"
+printf '[]' >"$tmp/pairs.json"
+refuses "no pairs at all" 1 "pairs.json: " $a rm --init weights/S.gguf --pairs "$tmp/pairs.json" --out "$tmp/rm.gguf"
+refuses "a language model as reward model" 2 "no reward head" $a score weights/S.gguf --file data/hhh_pairs.json
 printf 'caf\303\n' >"$tmp/latin.txt"
-refuses "prompts that are not UTF-8" 1 "latin.txt" $a respond weights/S.gguf --prompts "$tmp/latin.txt" --out "$tmp/r.json"
-refuses "an output folder that is not there" 1 "no such" $a corpus --out "$tmp/none/c.txt"
-refuses "a device that is full" 1 "full\|No space\|no space" $a corpus --out /dev/full
-refuses "a context that overflows" 1 "context" $a logits weights/S.gguf --ids "$(seq -s ' ' 1 600)" --out "$tmp/l"
+refuses "prompts that are not UTF-8" 1 "latin.txt: expected UTF-8" $a respond weights/S.gguf --prompts "$tmp/latin.txt" --out "$tmp/r.json"
+refuses "queries that are not UTF-8" 1 "latin.txt: expected UTF-8" $a answer weights/S.gguf --queries "$tmp/latin.txt" --out "$tmp/r.json"
+refuses "ids that are no ids" 2 "expected token ids from 0 to [0-9]*, found 'What'" $a tokenize weights/S.gguf --decode --file "$tmp/one.txt"
+
+# ---- values that do not go together, and limits
+refuses "a temperature out of range" 2 "expected a number from 0.001 to 100" \
+    $a respond weights/S.gguf --prompts "$tmp/one.txt" --temperature 1e99 --out "$tmp/r.json"
+refuses "a weight type that is none" 2 "expected f32, f16, bf16 or q8_0, found 'q4_9'" $a convert weights/S.gguf "$tmp/l" --type q4_9
+refuses "heads that do not divide the width" 1 "64 does not give 3 heads" $a pretrain --out "$tmp/l" --heads 3
+refuses "too little memory" 1 "out of memory: .* raise the limit" $a pretrain --out "$tmp/l" --max-memory 5
+refuses "a context that overflows" 1 "600 tokens do not fit the model's context" \
+    $a logits weights/S.gguf --ids "$(awk 'BEGIN {while (n++ < 600) printf "1 "}')" --out "$tmp/l"
 refuses "an id beyond the vocabulary" 2 "token ids from 0" $a logits weights/S.gguf --ids "1 99999999" --out "$tmp/l"
-equal "nothing was left behind" "$(ls "$tmp" | grep -c 'almost-tmp\|^rm.gguf\|^r.json\|^l$')" 0
+refuses "a prompt longer than the context" 1 "leaves no room" \
+    $a generate weights/S.gguf --prompt "$(awk 'BEGIN {while (n++ < 900) printf "%d ", n}')"
+
+# ---- output that cannot be written
+refuses "an output folder that is not there" 1 "none/c.txt: no such folder; make it first" $a corpus --out "$tmp/none/c.txt"
+refuses "an output below a file" 1 "one.txt" $a corpus --out "$tmp/one.txt/c.txt"
+refuses "a folder in the output's place" 1 "data: is a folder" $a corpus --out "$tmp/data"
+refuses "a device that is full" 1 "cannot write /dev/full: the disk is full" $a corpus --out /dev/full
+for command in kat help "corpus --docs 2"; do
+    if $a $command >/dev/full 2>"$tmp/err"; then bad "a full standard output: $command"
+    else equal "a full standard output: $command" "$(cat "$tmp/err")" "almost: standard output could not be written"; fi
+done
+smoke="$a reproduce --preset smoke --quiet"
+refuses "a run folder below a file" 1 "one.txt: .*not a folder" $smoke --out "$tmp/one.txt/run"
+refuses "a run without models" 1 "none/[SML].gguf: no such file" $smoke --out "$tmp/run1" --weights "$tmp/none"
+refuses "a run without data" 2 "smoke.recipe is missing" $smoke --out "$tmp/run1" --data "$tmp/none"
+mkdir "$tmp/w" && cp weights/*.gguf "$tmp/w" && head -c 100000 weights/S.gguf >"$tmp/w/L.gguf"
+refuses "a run with a truncated model" 1 "L.gguf: .*truncated" $smoke --out "$tmp/run1" --weights "$tmp/w"
+mkdir "$tmp/small"
+if mount -t tmpfs -o size=300k none "$tmp/small" 2>/dev/null; then
+    refuses "a disk that fills up" 1 "cannot write .*small.*: the disk is full; free some space" $smoke --out "$tmp/small/run"
+    equal "and no half a file on it" "$(find "$tmp/small" -name '.almost-tmp*')" ""
+    refuses "the same on going on" 1 "the disk is full" $smoke --out "$tmp/small/run" --resume
+    umount "$tmp/small"
+fi
+(ulimit -f 100 2>/dev/null && $a convert weights/S.gguf "$tmp/l" --type f32) >/dev/null 2>"$tmp/err"
+equal "a file that may not grow" "$? $(grep -c 'cannot write .*larger than allowed' "$tmp/err")/$(grep -c . "$tmp/err")" "1 1/1"
+equal "nothing was left behind" "$(find "$tmp" -name '.almost-tmp*' -o -name rm.gguf -o -name r.json -o -name l -o -name c.txt)" ""
+
+# ---- interrupted: one line, exit 1, and the run can go on
+$smoke --out "$tmp/run2" >"$tmp/out" 2>"$tmp/err" &
+pid=$!
+sleep 0.7
+kill -INT $pid 2>/dev/null
+wait $pid
+equal "interrupted: exit code" $? 1
+equal "interrupted: one line that says what to do" "$(grep -c '^almost: .*stopped.*resume' "$tmp/err")/$(grep -c . "$tmp/err")" 1/1
+equal "interrupted: nothing half written" "$(find "$tmp/run2" -name '.almost-tmp*')" ""
+
+# ---- figures of a run that were altered
+mkdir "$tmp/r" && printf '{}' >"$tmp/r/manifest.json"
+refuses "a folder that is no run" 1 "cannot read .*manifest.json" $a verify "$tmp/w"
+refuses "a manifest without stages" 1 "manifest.json: field stages: expected an array" $a verify "$tmp/r"
+printf '{"stages": [{"outputs": {"a": "00"}}]}' >"$tmp/r/manifest.json"
+refuses "an output that is gone" 3 "1 of 1 files are not what the manifest says" $a verify "$tmp/r"
+printf '{"sta' >"$tmp/r/manifest.json"
+refuses "a broken manifest" 1 "manifest.json:1:" $a verify "$tmp/r"
+refuses "a preset with a path in its name" 2 "is not a preset's name" $a reproduce --preset ../x
 
 # ---- tools
 text='The capital of France is Paris. caf\303\251 \377 12345'

@@ -31,3 +31,24 @@ same() { if cmp -s "$2" "$3"; then ok; else bad "$1: $2 and $3 differ"; fi; }
 equal() { if [ "$2" = "$3" ]; then ok; else bad "$1: '$2', expected '$3'"; fi; }
 
 done_testing() { echo "$passed passed, $failed failed"; [ "$failed" -eq 0 ]; }
+
+# suite COMMAND...: runs one test program that ends with "N passed, N failed" and adds its
+# counts; shows its last lines. A program that prints no result, or exits otherwise than its
+# counts say, is a failure.
+suite() {
+    echo "== $*"
+    began=$(date +%s)
+    "$@" >"$tmp/suite" 2>&1
+    code=$?
+    tail -n "${show:-20}" "$tmp/suite"
+    echo "   $(($(date +%s) - began)) s"
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$tmp/suite" | tail -n 1)
+    f=${line##*, }
+    f=${f%% failed}
+    if [ -z "$line" ]; then bad "$* printed no result (exit code $code)"
+    else
+        passed=$((passed + ${line%% passed*}))
+        failed=$((failed + f))
+        if [ "$f" -eq 0 ] && [ $code -ne 0 ]; then bad "$* ended with exit code $code"; fi
+    fi
+}

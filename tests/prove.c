@@ -21,7 +21,7 @@ typedef long double quad;
 #endif
 
 #define WINDOW 32
-#define SAMPLE 1009
+#define SAMPLE 10007
 
 /* ---- the slow, accurate functions: series, far past 100 bits ---- */
 
@@ -44,22 +44,21 @@ static quad q_exp(quad x) {
     return sum;
 }
 
-/* 2 atanh((m-1)/(m+1)) + n ln 2, y = 1 + f given as f for accuracy next to 1. */
-static quad q_log1p(quad f) {
-    quad m = 1 + f;
-    int n = 0;
-    if (f > -0.3 && f < 0.42) {
-        quad s = f / (2 + f), z = s * s, sum = 0;
-        for (int i = 61; i >= 1; i -= 2) sum = sum * z + (quad)1 / i;
-        return 2 * s * sum;
-    }
-    while (m > 1.42) { m /= 2; n++; }
-    while (m < 0.71) { m *= 2; n--; }
-    quad s = (m - 1) / (m + 1), z = s * s, sum = 0;
+/* 2 atanh(f/(2+f)) = ln(1+f) for f small, and ln x by halving x until it is. */
+static quad q_log_near(quad f) {
+    quad s = f / (2 + f), z = s * s, sum = 0;
     for (int i = 61; i >= 1; i -= 2) sum = sum * z + (quad)1 / i;
-    return 2 * s * sum + n * Q_LN2;
+    return 2 * s * sum;
 }
-static quad q_log(quad x) { return q_log1p(x - 1); }
+static quad q_log(quad x) {
+    int n = 0;
+    for (; x > 1.42; n++) x /= 2;
+    for (; x < 0.71; n--) x *= 2;
+    return q_log_near(x - 1) + n * Q_LN2;
+}
+static quad q_log1p(quad f) {
+    return f > -0.29 && f < 0.42 ? q_log_near(f) : q_log(1 + f);
+}
 
 static quad q_trig(quad x, int shift) {
     int n = (int)(x / Q_PIO2[0] + (x < 0 ? -0.5 : 0.5));
@@ -88,7 +87,7 @@ static int in_log(float x) { return x > 0 && x <= FLT_MAX; }
 static int in_log1p(float x) {
     return x > -1 && x <= FLT_MAX && !(x < 0x1p-28f && x > -0x1p-28f);
 }
-static int in_trig(float x) { return x >= -TRIG_LIMIT && x <= TRIG_LIMIT && x != 0; }
+static int in_trig(float x) { return x > 0 && x <= TRIG_LIMIT; } // odd and even by form
 
 typedef struct {
     const char *name;
@@ -101,7 +100,8 @@ typedef struct {
 /* Is y the binary32 nearest to t? Neighbours' midpoints are exact in binary64. */
 static int nearest(float y, quad t) {
     if (y - y != 0) return t > 0 && t >= (quad)FLT_MAX + (quad)0x1p103; // overflow
-    double up = (double)f32_from_bits(f32_bits(y) + 1), down = (double)f32_from_bits(f32_bits(y) - 1);
+    double up = (double)f32_from_bits(f32_bits(y) + 1),
+           down = (double)f32_from_bits(f32_bits(y) - 1);
     quad a = ((quad)y + (quad)up) / 2, b = ((quad)y + (quad)down) / 2;
     return a > b ? t <= a && t >= b : t <= b && t >= a;
 }
@@ -124,7 +124,8 @@ static int prove(const proof *p) {
                 quad t = p->truth((quad)x), e = (t - (quad)d) / t * 0x1p52;
                 close += off <= WINDOW && off >= -WINDOW;
                 if (e > 4 || e < -4) far++;
-                if (!nearest(y, t) && wrong++ < 8) printf("%s: misrounded %a -> %a\n", p->name, (double)x, (double)y);
+                if (!nearest(y, t) && wrong++ < 8)
+                    printf("%s: misrounded %a -> %a\n", p->name, (double)x, (double)y);
             }
         }
         out[u & 0xFFFF] = y;
@@ -133,8 +134,8 @@ static int prove(const proof *p) {
     sha256_end(&h, digest);
     text_hex(hex, digest, 32);
     hex[64] = 0;
-    printf("%-6s %ld inputs, %ld near a midpoint, %ld misrounded, %ld out of bound, %s\n", p->name,
-           inputs, close, wrong, far, hex);
+    printf("%-6s %ld inputs, %ld near a midpoint, %ld misrounded, %ld out of bound, %s\n",
+           p->name, inputs, close, wrong, far, hex);
     fflush(stdout);
     return wrong || far;
 }
@@ -158,14 +159,15 @@ static int prove_emulation(void) {
         if (i & 2) f &= 0xFF8000FF, g &= 0xFF8000FF; // short products: exact halfway cases
         float want = f32_from_bits(c), fa = f32_from_bits(f), fb = f32_from_bits(g);
         float got = fma32_by_odd(fa, fb, want) + 0.0f;
-        if (got - got != 0 || !kernels_runnable(k->level) || k->level == ALMOST_KERNELS_SCALAR)
+        if (got - got != 0 || !kernels_runnable(k->level) ||
+            k->level == ALMOST_KERNELS_SCALAR)
             continue;
         k->chain(1, 1, 1, &fa, 1, 1, &fb, 1, &want, 1, 1);
         fused++;
         bad += f32_bits(got) != f32_bits(want);
     }
-    printf("fma32  %ld triples against the %s level, sqrt 20000000: %ld differ\n", fused, k->name,
-           bad);
+    printf("fma32  %ld triples against the %s level, sqrt 20000000: %ld differ\n", fused,
+           k->name, bad);
     return bad != 0;
 }
 

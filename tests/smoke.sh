@@ -4,10 +4,11 @@ cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 . tests/lib.sh
-run="./almost reproduce --preset smoke --quiet"
+a=${ALMOST:-./almost}
+run="$a reproduce --preset smoke --quiet"
 
 check "smoke reproduces the published digests" $run --out "$tmp/a" --threads 2
-check "verify agrees" ./almost verify "$tmp/a" --quiet
+check "verify agrees" $a verify "$tmp/a" --quiet
 equal "no temporary file is left" "$(find "$tmp/a" -name '*.state' -o -name '.almost-tmp*' | wc -l)" 0
 
 # Killed three times, each time resumed with another number of threads.
@@ -25,9 +26,9 @@ same "and one ledger" "$tmp/a/ledger.jsonl" "$tmp/b/ledger.jsonl"
 
 # A run whose artefact was altered is found out, and repaired by --resume.
 printf x >>"$tmp/b/comparison.json"
-refuses "verify sees an altered file" 3 "not what the manifest says" ./almost verify "$tmp/b" --quiet
+refuses "verify sees an altered file" 3 "not what the manifest says" $a verify "$tmp/b" --quiet
 check "resume makes it again" $run --out "$tmp/b" --resume
 same "as it was" "$tmp/a/comparison.json" "$tmp/b/comparison.json"
-check "two equal runs bisect to nothing" ./almost bisect "$tmp/a" "$tmp/b" --quiet
+check "two equal runs bisect to nothing" $a bisect "$tmp/a" "$tmp/b" --quiet
 refuses "a run is not overwritten" 2 "add --resume" $run --out "$tmp/a"
 done_testing

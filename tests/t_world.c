@@ -80,17 +80,17 @@ static void test_world_corpus(void) {
 /* ---- Reading queries back ---- */
 
 /* Is q what was asked? Held-out paraphrases included. */
-static int gold_same(const gold *g, const world_query *asked, const judge_query *q) {
-    if (q->kind != (int)asked->kind) return 0;
-    if (asked->kind == WORLD_FACT || asked->kind == WORLD_CHECK) {
-        const world_fact *f = &g->w->fact[asked->fact];
+static int gold_same(const gold *g, const world_query *meant, const judge_query *q) {
+    if (q->kind != (int)meant->kind) return 0;
+    if (meant->kind == WORLD_FACT || meant->kind == WORLD_CHECK) {
+        const world_fact *f = &g->w->fact[meant->fact];
         if (q->entity != f->entity || q->relation != f->relation) return 0;
-        return asked->kind == WORLD_FACT ||
-               q->claim == world_is_true(g->w, asked->fact, asked->claim);
+        return meant->kind == WORLD_FACT ||
+               q->claim == world_is_true(g->w, meant->fact, meant->claim);
     }
-    if (asked->kind >= WORLD_HOWTO && asked->kind <= WORLD_MYTH)
-        return q->item == asked->item;
-    if (asked->kind == WORLD_SUM || asked->kind == WORLD_UNIT) return q->want == asked->c;
+    if (meant->kind >= WORLD_HOWTO && meant->kind <= WORLD_MYTH)
+        return q->item == meant->item;
+    if (meant->kind == WORLD_SUM || meant->kind == WORLD_UNIT) return q->want == meant->c;
     return 1;
 }
 
@@ -102,12 +102,12 @@ static void test_judge_parses(void) {
         text_init(&t, &g.a);
         for (int i = 0; i < n; i++) {
             rng r = test_rng((uint64_t)i);
-            world_query asked = world_draw(g.w, &r, (world_kind)(i % WORLD_THEN), 1);
+            world_query meant = world_draw(g.w, &r, (world_kind)(i % WORLD_THEN), 1);
             judge_query q;
             text_clear(&t);
-            CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, i / 12 % 2, &t));
+            CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, i / 12 % 2, &t));
             judge_parse(g.j, t.s, &q);
-            right += gold_same(&g, &asked, &q);
+            right += gold_same(&g, &meant, &q);
         }
         printf("     queries read back: %d of %d\n", right, n);
         CHECK(1000 * right >= 990 * n);
@@ -126,24 +126,24 @@ static void test_judge_follows(void) {
         for (int i = 0; i < 1500; i++) {
             rng r = test_rng((uint64_t)i);
             world_speaker sp = world_draw_speaker(&r);
-            world_query asked = world_draw(g.w, &r, WORLD_FACT, 1), next;
+            world_query meant = world_draw(g.w, &r, WORLD_FACT, 1), next;
             text_clear(&d);
-            for (int turn = 0; turn < 3; turn++) {
+            for (int turns = 0; turns < 3; turns++) {
                 world_said said;
                 judge_query q;
                 text_str(&d, "\n\nHuman: ");
-                CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, i % 2, &d));
+                CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, i % 2, &d));
                 text_str(&d, "\n\nAssistant: ");
                 judge_parse(g.j, d.s, &q);
-                int same = q.kind == (int)asked.kind;
-                if (asked.kind == WORLD_THEN || asked.kind == WORLD_ABOUT)
-                    same = same && q.entity == g.w->fact[asked.fact].entity &&
-                           q.relation == g.w->fact[asked.fact].relation;
-                right += turn > 0 && same;
-                n += turn > 0;
-                CHECK_OK(&g.a, world_speak(g.w, &r, &sp, &asked, &d, &said));
-                if (!world_follow(g.w, &r, &asked, &said, &next)) break;
-                asked = next;
+                int same = q.kind == (int)meant.kind;
+                if (meant.kind == WORLD_THEN || meant.kind == WORLD_ABOUT)
+                    same = same && q.entity == g.w->fact[meant.fact].entity &&
+                           q.relation == g.w->fact[meant.fact].relation;
+                right += turns > 0 && same;
+                n += turns > 0;
+                CHECK_OK(&g.a, world_speak(g.w, &r, &sp, &meant, &d, &said));
+                if (!world_follow(g.w, &r, &meant, &said, &next)) break;
+                meant = next;
             }
         }
         printf("     follow-ups read back: %d of %d\n", right, n);
@@ -244,11 +244,11 @@ static void test_judge_speakers(void) {
                     rng r = test_rng((uint64_t)(kind * 1000 + i));
                     world_speaker sp = {level, level, level, level, (uint8_t)(level > 0),
                                         0};
-                    world_query asked = world_draw(g.w, &r, (world_kind)kind, 1);
+                    world_query meant = world_draw(g.w, &r, (world_kind)kind, 1);
                     text_clear(&q);
                     text_clear(&t);
-                    CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, 1, &q));
-                    CHECK_OK(&g.a, world_reply(g.w, &r, &sp, &asked, &t));
+                    CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, 1, &q));
+                    CHECK_OK(&g.a, world_reply(g.w, &r, &sp, &meant, &t));
                     sum[level] += gold_total(&g, q.s, t.s);
                 }
             if (!CHECK(sum[0] + 12000 < sum[1] && sum[1] + 12000 < sum[2]))
@@ -318,14 +318,14 @@ static void test_judge_degenerate(void) {
         for (int i = 0; i < QUERIES; i++) {
             rng r = test_rng((uint64_t)i);
             world_speaker average = {1, 1, 1, 1, 1, 0}, able = {2, 2, 2, 2, 1, 0};
-            world_query asked = world_draw(g.w, &r, world_draw_kind(&r), 1);
+            world_query meant = world_draw(g.w, &r, world_draw_kind(&r), 1);
             text_clear(&q), text_clear(&mid);
             if (i % 50 == 0) text_clear(&book);
             text_clear(&demo), text_put(&demo, good.s ? good.s : "", good.n),
                 text_clear(&good);
-            CHECK_OK(&g.a, world_query_text(g.w, &r, &asked, 1, &q));
-            CHECK_OK(&g.a, world_reply(g.w, &r, &average, &asked, &mid));
-            CHECK_OK(&g.a, world_reply(g.w, &r, &able, &asked, &good));
+            CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, 1, &q));
+            CHECK_OK(&g.a, world_reply(g.w, &r, &average, &meant, &mid));
+            CHECK_OK(&g.a, world_reply(g.w, &r, &able, &meant, &good));
             text_fmt(&book, "%s ", good.s); // ends with the right answer
             int m = gold_total(&g, q.s, mid.s);
             mediocre += m;
@@ -372,24 +372,6 @@ static void test_judge_agreement(void) {
             CHECK(t.kept.n >= 100 && 100 * t.kept.agree >= 90 * t.kept.n);
             file_release(&g.a, s, n);
         }
-    }
-    gold_close(&g);
-}
-
-/* A quarter of the preferences flipped, the same ones every time. */
-static void test_judge_noisy(void) {
-    gold g;
-    if (gold_open(&g)) {
-        int flips = 0, n = 2000;
-        const char *q = "What is the capital of France?", *x = "Paris.", *y = "Rome.";
-        for (int i = 0; i < n; i++) {
-            int p = judge_noisy(g.j, q, x, y, T.seed, (uint64_t)i, 250);
-            flips += p < 0;
-            CHECK_INT(judge_noisy(g.j, q, y, x, T.seed, (uint64_t)i, 250), -p);
-        }
-        CHECK(flips > n / 5 && flips < 3 * n / 10);
-        CHECK_INT(judge_noisy(g.j, q, x, y, T.seed, 1, 0), 1);
-        CHECK_INT(judge_noisy(g.j, q, x, x, T.seed, 1, 1000), 0);
     }
     gold_close(&g);
 }
@@ -456,7 +438,6 @@ static const test TESTS_WORLD[] = {
     {"judge", "speakers", test_judge_speakers},
     {"judge", "degenerate", test_judge_degenerate},
     {"judge", "agreement", test_judge_agreement},
-    {"judge", "noisy", test_judge_noisy},
     {"judge", "hostile", test_judge_hostile},
     {"judge", "memory", test_judge_memory},
     {"judge", "file errors", test_judge_file_errors},
