@@ -93,8 +93,9 @@
  * ==================================================================== */
 
 /* Before the pragma below, which would hide the flags. */
-#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || \
-    defined(__NO_SIGNED_ZEROS__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) ||                             \
+    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__) ||                        \
+    (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "almost: -ffast-math and its parts change results; build without them"
 #endif
 
@@ -137,11 +138,13 @@
 #error "almost: excess precision changes results; x86: -mfpmath=sse, s390x: -fexcess-precision=fast"
 #endif
 _Static_assert(CHAR_BIT == 8, "bytes of eight bits");
-_Static_assert(FLT_RADIX == 2 && FLT_MANT_DIG == 24 && DBL_MANT_DIG == 53, "IEEE-754 formats");
+_Static_assert(FLT_RADIX == 2 && FLT_MANT_DIG == 24 && DBL_MANT_DIG == 53,
+               "IEEE-754 formats");
 _Static_assert(sizeof(float) == 4 && sizeof(double) == 8, "binary32 and binary64");
 _Static_assert((-1 >> 1) == -1 && -1 == ~0, "arithmetic shift, two's complement");
 
-#if !defined(ALMOST_NO_SIMD) && (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
+#if !defined(ALMOST_NO_SIMD) && (defined(__GNUC__) || defined(__clang__)) &&               \
+    !defined(__TINYC__)
 #if defined(__x86_64__)
 #define ALMOST_X86 1
 #include <immintrin.h>
@@ -11913,8 +11916,9 @@ static almost_status world_speak(const world *w, rng *r, const world_speaker *sp
 }
 
 /* world_speak for callers who need no account of it. */
-static ALMOST_MAYBE_UNUSED almost_status world_reply(const world *w, rng *r, const world_speaker *sp,
-                                 const world_query *q, text *t) {
+static ALMOST_MAYBE_UNUSED almost_status world_reply(const world *w, rng *r,
+                                                     const world_speaker *sp,
+                                                     const world_query *q, text *t) {
     return world_speak(w, r, sp, q, t, NULL);
 }
 
@@ -14865,8 +14869,8 @@ static int judge_compare(const judge *j, const judge_query *q, const char *r1,
 }
 
 /* The same from the dialogue's text. */
-static ALMOST_MAYBE_UNUSED int judge_prefers(const judge *j, const char *dialogue, const char *r1,
-                         const char *r2) {
+static ALMOST_MAYBE_UNUSED int judge_prefers(const judge *j, const char *dialogue,
+                                             const char *r1, const char *r2) {
     judge_query q;
     judge_parse(j, dialogue, &q);
     return judge_compare(j, &q, r1, r2);
@@ -18738,7 +18742,8 @@ typedef struct { double first, second; uint8_t read; } review;
 /* The official parser: the first line, commas made spaces, must be two numbers with one
  * space between. Anything else is unreadable; official quirk `review` makes that the scores
  * -1 and -1, a tie that takes a point from both sums. */
-static ALMOST_MAYBE_UNUSED void review_parse(const char *s, size_t n, uint32_t quirks, review *out) {
+static ALMOST_MAYBE_UNUSED void review_parse(const char *s, size_t n, uint32_t quirks,
+                                             review *out) {
     char line[64];
     const char *stop = memchr(s, '\n', n), *space;
     size_t len = MIN(stop ? (size_t)(stop - s) : n, sizeof line);

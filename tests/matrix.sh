@@ -17,7 +17,7 @@ strict="-std=c11 -ffp-contract=off -fno-fast-math -DALMOST_MAIN almost.c"
 
 # say NAME VERDICT: one line, counted.
 say() {
-    printf '%-34s %s\n' "$1" "$2"
+    printf '%-44s %s\n' "$1" "$2"
     case $2 in
     ok*) passed=$((passed + 1)) ;;
     skipped*) skipped=$((skipped + 1)) ;;
@@ -151,13 +151,13 @@ else say musl "skipped: no musl-gcc"; fi
 # ---- flags that would change results: refused, or the same bits all the same
 hostile() {
     want "hostile$1" || return 0
-    name="hostile $1"
+    name="hostile $1 $2"
     if ! build "hostile$1" $1 -O2 $2 -DALMOST_MAIN almost.c -lpthread; then
         if grep -q 'error.*almost:' "$out/log"; then say "$name" "ok (refused by the compiler)"; else say "$name" "FAILED: $(grep -m 1 error "$out/log")"; fi
     elif "$out/hostile$1" kat >"$out/kat" 2>"$out/log"; then
-        if cmp -s "$out/kat" "$out/kat.want"; then say "$name $2" "ok (same bits)"; else say "$name $2" DIFFERS; fi
-    elif [ "$(grep -c . "$out/log")" = 1 ] && grep -q '^almost: ' "$out/log"; then say "$name $2" "ok (refused: $(cut -c1-50 "$out/log")...)"
-    else say "$name $2" "FAILED: $(tail -n 1 "$out/log")"; fi
+        if cmp -s "$out/kat" "$out/kat.want"; then say "$name" "ok (same bits)"; else say "$name" DIFFERS; fi
+    elif [ "$(grep -c . "$out/log")" = 1 ] && grep -q '^almost: ' "$out/log"; then say "$name" "ok (refused: $(cut -c1-50 "$out/log")...)"
+    else say "$name" "FAILED: $(tail -n 1 "$out/log")"; fi
     rm -f "$out/hostile$1"
 }
 for compiler in gcc clang; do

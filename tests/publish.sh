@@ -1,0 +1,38 @@
+#!/bin/sh
+# Puts what a finished run says into REPRODUCE.md, between its markers:
+#   sh tests/publish.sh run-mini
+# No figure in that page is typed by hand.
+set -eu
+cd "$(dirname "$0")/.."
+run=$1
+fill() { # fill NAME: standard input replaces the lines between the markers of NAME
+    cat >"build/publish.part"
+    awk -v name="$1" -v part=build/publish.part '
+        $0 == "<!-- begin " name " -->" {print; print ""; while ((getline line < part) > 0) print line; print ""; skip = 1}
+        $0 == "<!-- end " name " -->" {skip = 0}
+        !skip || $0 == "<!-- begin " name " -->" {if (!skip) print}' REPRODUCE.md >build/publish.page
+    mv build/publish.page REPRODUCE.md
+}
+mkdir -p build
+fill summary <"$run/summary.txt"
+fill results <"$run/results.txt"
+{
+    echo "| digest | artefact |"
+    echo "|---|---|"
+    sed 's/^\([0-9a-f]*\)  \(.*\)$/| `\1` | \2 |/' "$run/SHA256SUMS"
+} | fill digests
+{
+    echo "| digest | artefact |"
+    echo "|---|---|"
+    sed 's/^\([0-9a-f]*\)  \(.*\)$/| `\1` | \2 |/' data/weights.sha256
+} | fill family
+{
+    echo '```'
+    ./almost kat
+    echo '```'
+} | fill kat
+{
+    echo '```'
+    grep -v '^$' data/mini.recipe
+    echo '```'
+} | fill recipe
