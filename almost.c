@@ -20006,11 +20006,98 @@ static almost_status stage_pretrain(call *c) {
     return s;
 }
 
+/* ---- replies drawn so far: what a killed stage of generation goes on from ----
+ * A stage asks its model for replies in an order that its inputs alone decide, so these
+ * replies are its whole state: the next run hears them again and draws the rest. One reply:
+ * u8 ended, u32 bytes (little-endian), its bytes. Saved by the clock like a trainer. */
+
+typedef struct {
+    almost *a;
+    char path[CALL_PATH], key[65];
+    text drawn;
+    size_t at;          /* bytes of `drawn` handed out: the end, once nothing is left to hear */
+    size_t kept;        /* bytes of `drawn` in the file */
+    double saved, cost; /* clock after the last save; seconds it took */
+} reply_log;
+
+/* The file beside --out that this log is kept in is read if an equal call wrote it. */
+static almost_status reply_log_open(const call *c, reply_log *l) {
+    state s;
+    memset(l, 0, sizeof *l);
+    l->a = c->a;
+    l->saved = clock_seconds();
+    l->cost = 0.1;
+    text_init(&l->drawn, c->a);
+    TRY(call_sibling(c, "out", ".state", l->path));
+    TRY(call_key(c, l->key));
+    if (!file_exists(l->path)) return ALMOST_OK;
+    TRY(state_load(c->a, l->path, &s));
+    const state_item *key = state_find(&s, "key");
+    almost_status st = ALMOST_OK;
+    if (key && key->width == 1 && key->count == 64 && !memcmp(key->p, l->key, 64))
+        st = state_get_text(&s, "replies", &l->drawn);
+    l->kept = l->drawn.n;
+    state_close(&s);
+    return st;
+}
+
+static almost_status reply_log_save(reply_log *l) {
+    double now = clock_seconds();
+    const state_blob all[] = {{"key", l->key, 64, 1},
+                              {"replies", l->drawn.s, l->drawn.n, 1}};
+    TRY(state_save(l->a, l->path, all, COUNT(all)));
+    l->kept = l->drawn.n;
+    l->saved = clock_seconds();
+    l->cost = l->saved - now;
+    return ALMOST_OK;
+}
+
+/* After a stage that ended with s: a finished one forgets its log, a stopped one keeps it. */
+static almost_status reply_log_close(reply_log *l, almost_status s) {
+    char why[sizeof l->a->message];
+    if (s == ALMOST_OK && file_exists(l->path)) s = file_remove(l->a, l->path);
+    if (s == ALMOST_ERR_STOPPED && l->drawn.n > l->kept) {
+        memcpy(why, l->a->message, sizeof why);
+        fail_clear(l->a);
+        s = reply_log_save(l);
+        if (s == ALMOST_OK) s = fail(l->a, ALMOST_ERR_STOPPED, "%s", why);
+    }
+    text_free(&l->drawn);
+    return s;
+}
+
+/* Appends the next drawn reply to out; 0 if there is none. */
+static int reply_log_hear(reply_log *l, text *out, uint8_t *ended) {
+    const unsigned char *p = (const unsigned char *)l->drawn.s + l->at;
+    size_t room = l->drawn.n - l->at;
+    if (room < 5 || le32(p + 1) > room - 5) return 0;
+    *ended = p[0];
+    text_put(out, (const char *)p + 5, le32(p + 1));
+    l->at += 5 + le32(p + 1);
+    return 1;
+}
+
+/* Adds n replies, and saves when the last save is long enough ago. */
+static almost_status reply_log_add(reply_log *l, const text *reply, const uint8_t *ended,
+                                   size_t n) {
+    unsigned char head[5];
+    for (size_t i = 0; i < n; i++) {
+        head[0] = ended[i];
+        le32_put(head + 1, (uint32_t)reply[i].n);
+        text_put(&l->drawn, (const char *)head, 5);
+        text_put(&l->drawn, reply[i].s ? reply[i].s : "", reply[i].n);
+    }
+    l->at = l->drawn.n;
+    TRY(text_status(&l->drawn));
+    return clock_seconds() - l->saved < STATE_SHARE * l->cost ? ALMOST_OK : reply_log_save(l);
+}
+
 /* ---- a model as the speaker of [29] ---- */
 
 typedef struct {
     model *m;
-    sampler how; /* greedy, top_k; temperature and top_p come with each call */
+    sampler how;    /* greedy, top_k; temperature and top_p come with each call */
+    reply_log *log; /* or NULL: nothing is kept */
 } stage_voice;
 
 /* Token ids of many texts, one after another. */
@@ -20078,9 +20165,9 @@ static almost_status stage_say_run(const stage_voice *v, const say_config *c,
     return ALMOST_OK;
 }
 
-static almost_status stage_say(void *ctx, const say_config *c, const say_batch *b,
-                               text *reply, uint8_t *ended) {
-    stage_voice *v = ctx;
+/* Draws every reply of the batch. */
+static almost_status stage_draw(const stage_voice *v, const say_config *c,
+                                const say_batch *b, text *reply, uint8_t *ended) {
     arena r;
     ids front;
     stage_tokens t;
@@ -20095,9 +20182,28 @@ static almost_status stage_say(void *ctx, const say_config *c, const say_batch *
     return s;
 }
 
-static speaker stage_speaker(stage_voice *v, model *m, int greedy) {
+enum { SAY_STEP = 256 }; /* replies between two looks at the clock: what a kill can lose */
+
+/* Hears what the log holds, draws the rest. */
+static almost_status stage_say(void *ctx, const say_config *c, const say_batch *b,
+                               text *reply, uint8_t *ended) {
+    const stage_voice *v = ctx;
+    size_t i = 0, n;
+    if (!v->log) return stage_draw(v, c, b, reply, ended);
+    while (i < b->n && reply_log_hear(v->log, &reply[i], &ended[i])) i++;
+    for (; i < b->n; i += n) {
+        n = MIN(b->n - i, (size_t)SAY_STEP);
+        say_batch some = {b->prefix, b->prompt + i, b->item + i, n, b->stage};
+        TRY(stage_draw(v, c, &some, reply + i, ended + i));
+        TRY(reply_log_add(v->log, reply + i, ended + i, n));
+    }
+    return ALMOST_OK;
+}
+
+static speaker stage_speaker(stage_voice *v, model *m, int greedy, reply_log *log) {
     speaker s = {v, stage_say};
     v->m = m;
+    v->log = log;
     v->how = sampler_default();
     v->how.greedy = greedy;
     return s;
@@ -20451,7 +20557,7 @@ static almost_status prompts_needed(const call *c, arena *r, const char *name,
                 c->cmd->name, call_text(c, name));
 }
 
-static almost_status prompts_run(call *c, model *m, arena *r) {
+static almost_status prompts_run(call *c, model *m, arena *r, reply_log *log) {
     char path[CALL_PATH];
     query_config q;
     assets seeds;
@@ -20464,7 +20570,7 @@ static almost_status prompts_run(call *c, model *m, arena *r) {
     TRY(call_path(c, "assets", path));
     TRY(assets_load(c->a, r, path, &seeds));
     TRY(prompts_of(c, r, call_text(c, "avoid"), &avoid, &n_avoid));
-    speaker who = stage_speaker(&voice, m, 0);
+    speaker who = stage_speaker(&voice, m, 0, log);
     TRY(query_sample(c->a, r, &who, &seeds, avoid, n_avoid, &q, &got, &n, &count));
     TRY(call_path(c, "out", path));
     TRY(prompts_write(c->a, path, got, n));
@@ -20480,9 +20586,12 @@ static almost_status prompts_run(call *c, model *m, arena *r) {
 static almost_status stage_prompts(call *c) {
     model *m;
     arena r;
+    reply_log log;
     TRY(stage_model(c, "model", &m));
     arena_init(&r, c->a);
-    almost_status s = prompts_run(c, m, &r);
+    almost_status s = reply_log_open(c, &log);
+    if (s == ALMOST_OK) s = prompts_run(c, m, &r, &log);
+    s = reply_log_close(&log, s);
     arena_free(&r);
     model_free(m);
     return s;
@@ -20518,7 +20627,7 @@ static almost_status stage_demos(const call *c, arena *r, const char *name, demo
     return ALMOST_OK;
 }
 
-static almost_status respond_all(call *c, model *m, arena *r) {
+static almost_status respond_all(call *c, model *m, arena *r, reply_log *log) {
     char path[CALL_PATH];
     respond_config o;
     demos d;
@@ -20536,7 +20645,7 @@ static almost_status respond_all(call *c, model *m, arena *r) {
     text_init(&t, c->a);
     respond_name(&t, call_text(c, "model"), kind, shots);
     TRY(text_keep(&t, r, &name));
-    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"));
+    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"), log);
     almost_status s =
         respond_run(c->a, r, &who, &o, name, which, kind, shots, prompt, n, &got);
     if (s == ALMOST_OK) s = call_path(c, "out", path);
@@ -20557,9 +20666,12 @@ static almost_status respond_all(call *c, model *m, arena *r) {
 static almost_status stage_respond(call *c) {
     model *m;
     arena r;
+    reply_log log;
     TRY(stage_model(c, "model", &m));
     arena_init(&r, c->a);
-    almost_status s = respond_all(c, m, &r);
+    almost_status s = reply_log_open(c, &log);
+    if (s == ALMOST_OK) s = respond_all(c, m, &r, &log);
+    s = reply_log_close(&log, s);
     arena_free(&r);
     model_free(m);
     return s;
@@ -20768,6 +20880,7 @@ typedef struct {
     play *p;                     /* [n] dialogues                             */
     text records;                /* collected JSON rows                       */
     size_t made;
+    reply_log log;
 } playing;
 
 /* One call of the model for `count` texts behind demonstrations; replies[] are opened. */
@@ -20777,7 +20890,7 @@ static almost_status play_say(playing *g, const demos *d, int shots,
                               text *reply, uint8_t *ended) {
     stage_voice voice;
     text prefix;
-    speaker who = stage_speaker(&voice, g->m, 0);
+    speaker who = stage_speaker(&voice, g->m, 0, &g->log);
     say_config say = {g->o.temperature, g->o.top_p, g->o.max_new, g->o.seed, stop, n_stop};
     text_init(&prefix, g->a);
     almost_status s = demos_prefix(g->a, &prefix, d, shots, g->o.quirks);
@@ -20977,7 +21090,9 @@ static almost_status stage_selfplay(call *c) {
     text_init(&g.records, c->a);
     almost_status s = stage_model(c, "model", &g.m);
     if (s == ALMOST_OK && *call_text(c, "rm")) s = stage_model(c, "rm", &g.rm);
+    if (s == ALMOST_OK) s = reply_log_open(c, &g.log);
     if (s == ALMOST_OK) s = selfplay_run(c, &g, &r);
+    s = reply_log_close(&g.log, s);
     model_free(g.m);
     model_free(g.rm);
     text_free(&g.records);
@@ -21155,7 +21270,7 @@ static almost_status stage_ppo(call *c) {
 
 /* ---- answer: a policy answers a benchmark's questions, turn by turn ---- */
 
-static almost_status answer_run(call *c, model *m, arena *r) {
+static almost_status answer_run(call *c, model *m, arena *r, reply_log *log) {
     char path[CALL_PATH];
     question_set q;
     demos d;
@@ -21173,7 +21288,7 @@ static almost_status answer_run(call *c, model *m, arena *r) {
     TRY(questions_load(c->a, r, path, &q));
     text_init(&t, c->a);
     almost_status s = which ? demos_prefix(c->a, &t, which, shots, o.quirks) : ALMOST_OK;
-    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"));
+    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"), log);
     say_config say = {o.temperature, o.top_p, o.max_new, o.seed, NULL, 0};
     size_t n = MIN(q.n, (size_t)most);
     if (s == ALMOST_OK)
@@ -21190,9 +21305,12 @@ static almost_status answer_run(call *c, model *m, arena *r) {
 static almost_status stage_answer(call *c) {
     model *m;
     arena r;
+    reply_log log;
     TRY(stage_model(c, "model", &m));
     arena_init(&r, c->a);
-    almost_status s = answer_run(c, m, &r);
+    almost_status s = reply_log_open(c, &log);
+    if (s == ALMOST_OK) s = answer_run(c, m, &r, &log);
+    s = reply_log_close(&log, s);
     arena_free(&r);
     model_free(m);
     return s;
@@ -23337,7 +23455,7 @@ static almost_status kat_generation(kat *k) {
     text reply[3];
     uint8_t ended[3];
     stage_voice voice;
-    speaker who = stage_speaker(&voice, k->m, 0);
+    speaker who = stage_speaker(&voice, k->m, 0, NULL);
     say_config c = {0.9f, 0.95f, 24, 3, stop, 1};
     say_batch b = {"Below are some dialogues.\n\n-----", prompt, item, 3, "kat"};
     for (int i = 0; i < 3; i++) text_init(&reply[i], k->a);
