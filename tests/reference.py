@@ -154,7 +154,12 @@ def i64_fix(x):
     """RNE(x * 2^32) with the range check of FIX."""
     if not (less(x, (1 << 18, 0)) and less((-1 << 18, 0), x)):
         raise OverflowError("beyond the range of FIX")
-    n = -(x[1] + 32)
+    return to_integer(x, 32)
+
+
+def to_integer(x, k):
+    """RNE(x * 2^k)."""
+    n = -(x[1] + k)
     return x[0] << -n if n <= 0 else x[0] + (1 << n - 1) - 1 + (x[0] >> n & 1) >> n
 
 
@@ -473,11 +478,8 @@ class Draws:
 
 # ---- sampling ----
 
-def top_p_units(p):  # a probability in 1/65536: nearest, a half goes up
-    return math.floor(mul64(p, (65536, 0))[0] * 2 ** 0) if False else top_p_exact(p)
-
-
-def top_p_exact(p):
+def top_p_units(p):
+    """A probability in 1/65536: nearest, a half goes up."""
     m, e = add64(mul64(p, (65536, 0)), (1, -1))
     return m << e if e >= 0 else m >> -e
 
@@ -490,7 +492,7 @@ def sample(x, temperature, top_k, top_p, greedy, u):
     if greedy:
         i = next(i for i, v in enumerate(y) if not less(v, m))
     else:
-        w = [rnd_int(v, 30) for v in e]
+        w = [to_integer(v, 30) for v in e]
         order = sorted(range(len(w)), key=lambda i: (-w[i], i))
         if top_k and top_k < len(w):
             order = order[:top_k]
@@ -507,11 +509,6 @@ def sample(x, temperature, top_k, top_p, greedy, u):
             if mass > r:
                 break
     return i, sub32(sub32(y[i], m), log(f32(z)))
-
-
-def rnd_int(x, k):  # RNE(x * 2^k)
-    n = -(x[1] + k)
-    return x[0] << -n if n <= 0 else x[0] + (1 << n - 1) - 1 + (x[0] >> n & 1) >> n
 
 
 # ---- files and the model ----
@@ -655,12 +652,13 @@ def load(path):
     m = Model(g("embedding_length"), g("feed_forward_length"), g("block_count"),
               g("attention.head_count"), g("attention.head_count_kv"), g("vocab_size"),
               g("context_length"), g("attention.layer_norm_rms_epsilon"), g("rope.freq_base"),
-              "almost.head.weight" in t)
+              "almost.head" in k)
+    if m.head:
+        t["almost.head.weight"] = [m.dim], k["almost.head"]
     for name, rows, cols in m.table:
         v = t[name][1]
         m.w[name] = [v[i * cols:(i + 1) * cols] for i in range(rows)] if rows else v
-    m.shift = k.get("almost.reward_shift", P0)
-    m.scale = k.get("almost.reward_scale", ONE)
+    m.shift, m.scale = k.get("almost.reward.shift", P0), k.get("almost.reward.scale", ONE)
     m.bos, m.eos = k["tokenizer.ggml.bos_token_id"], k["tokenizer.ggml.eos_token_id"]
     m.tokens = pieces(k["tokenizer.ggml.tokens"], k["tokenizer.ggml.token_type"])
     return m
@@ -1122,8 +1120,8 @@ class Ppo:
         self.policy, self.ref, self.rm = policy, policy.copy(False), reward
         self.value, self.c, self.queries = reward.copy(True), c, queries
         steps = c["epochs"] * -(-c["rollouts"] // c["minibatch"])
-        self.p, self.v = (Trainer(m, lit(c[lr]), steps, 0, single("1e-6"), ONE, "constant",
-                                  b2="0.95") for m, lr in ((policy, "lr"), (self.value, "value_lr")))
+        self.p, self.v = (Trainer(m, lit(c[lr]), steps, 0, single("1e-6"), ONE, "constant")
+                          for m, lr in ((policy, "lr"), (self.value, "value_lr")))
 
     def rollout(self):
         c, n = self.c, len(self.queries)
@@ -1276,8 +1274,9 @@ class Ppo:
                     rows = list(range(e.nq - 1, e.nq + e.n - 1))
                     self.p.note(e.id)
                     self.v.note(e.id)
-                    sample_gradient(self.policy, self.p.grad, [e.ids], list(zip(rows, e.reply)), [],
-                                    self.policy_objective(e, self.p.tally), single(c["temperature"]))
+                    t = single(c["temperature"])
+                    sample_gradient(self.policy, self.p.grad, [e.ids], [*zip(rows, e.reply)], [],
+                                    self.policy_objective(e, self.p.tally), t)
                     sample_gradient(self.value, self.v.grad, [e.ids[:-1]], [], rows,
                                     self.value_objective(e, self.v.tally))
                 self.p.update()
@@ -1334,21 +1333,19 @@ def same(a, b):
 
 
 def check_model(name, m, path):
-    _, tensors = gguf(path)
-    bad = []
+    theirs, bad = load(path), []
     for n, r, c in m.table:
-        mine = [v for row in m.w[n] for v in row] if r else m.w[n]
-        theirs = tensors[n][1]
-        wrong = sum(bits(a) != bits(b) for a, b in zip(mine, theirs))
-        if wrong or len(mine) != len(theirs):
-            bad.append(f"{n}: {wrong} of {len(theirs)} differ")
+        pairs = zip(*((v for row in x.w[n] for v in row) if r else x.w[n] for x in (m, theirs)))
+        wrong = sum(bits(a) != bits(b) for a, b in pairs)
+        if wrong:
+            bad.append(f"{n}: {wrong} of {r * c or c} differ")
     check(name + ": every weight", not bad, bad[:4])
 
 
 def check_line(name, mine, line):
     bad = [k for k, v in mine.items()
            if not (line[k] == v if isinstance(v, str) else same(line[k], v))]
-    check(name, not bad, {k: line[k] for k in bad})
+    check(name, not bad, {k: (line[k], mine[k]) for k in bad})
 
 
 def check_training(name, t, metrics, ledger, path, loss_names):
@@ -1477,7 +1474,7 @@ def kat_sampling():
     out = b""
     for i in range(40):
         t = single("0.7") if i % 2 else ONE
-        p = top_p_exact(lit("0.9")) if i % 3 else 65536
+        p = top_p_units(lit("0.9")) if i % 3 else 65536
         got, lp = sample(kat_floats(300 + i, 700), t, 0 if i % 5 else 20, p, i % 7 == 6,
                          draw(1, TOKEN, i, 0))
         out += u64s(got) + f32s([lp])
@@ -1559,18 +1556,18 @@ def test_pretrain():
     check_model("pretrain", m, path("pre.gguf"))
 
 
-RECORDS = [("Who?", "Nobody."), ("Is it flat?", "No. It is round."), ("What do cows eat?", "Grass.")]
+RECORDS = [("Who?", "No."), ("Is it flat?", "No. It is."), ("Why?", "Air.")]
 
 
 def test_sft():
     m = load(path("pre.gguf"))
     rows = [{"input": f"\n\nHuman: {a}\n\nAssistant:", "output": " " + b} for a, b in RECORDS]
     json.dump(rows, open(path("sft.json"), "w"))
-    run("sft", "--init", path("pre.gguf"), "--records", path("sft.json"), "--epochs", 1, "--batch",
-        2, "--lr", "0.03", "--seed", 9, *files("sft"))
-    t = Trainer(m, lit("0.03"), 2, 0, P0, ONE)
-    order = order_of(9, 0, 3) + order_of(9, 1, 3)
-    for step in range(2):
+    run("sft", "--init", path("pre.gguf"), "--records", path("sft.json"), "--epochs", 4, "--batch",
+        2, "--lr", "0.1", "--warmup", "0.2", "--seed", 9, *files("sft"))
+    t = Trainer(m, lit("0.1"), 6, 1, P0, ONE)
+    order = [i for epoch in range(4) for i in order_of(9, epoch, 3)]
+    for step in range(6):
         for i in order[2 * step:2 * step + 2]:
             a = [m.bos, *tokens("pre.gguf", rows[i]["input"])]
             ids = a + [*tokens("pre.gguf", rows[i]["output"]), m.eos]
@@ -1588,10 +1585,10 @@ def test_reward():
     rows = [{"prompt": a, "chosen": b, "rejected": "Yes, " + a} for a, b in RECORDS[:2]]
     json.dump(rows, open(path("pairs.json"), "w"))
     run("rm", "--init", path("sft.gguf"), "--pairs", path("pairs.json"), "--batch", 2, "--lr",
-        "0.01", "--seed", 3, *files("rm"))
+        "0.2", "--seed", 3, *files("rm"))
     m = m.copy(True)
     m.init_head(3)
-    t = Trainer(m, lit("0.01"), 1, 0, single("0.1"), ONE)
+    t = Trainer(m, lit("0.2"), 1, 0, single("0.1"), ONE)
     for i in order_of(3, 0, 2):
         front = [bos, *tokens("sft.gguf", f"\n\nHuman: {rows[i]['prompt']}\n\nAssistant:")]
         two = [front + [*tokens("sft.gguf", " " + rows[i][k]), eos] for k in ("chosen", "rejected")]
@@ -1606,6 +1603,7 @@ def test_reward():
 
 
 def test_generation():
+    """Logits of a sequence in one piece, then replies drawn token by token."""
     m = load(path("sft.gguf"))
     ids = [m.bos, *tokens("sft.gguf", "\n\nHuman: Who?\n\nAssistant:")]
     run("logits", path("sft.gguf"), "--ids", " ".join(map(str, ids)), "--out", path("logits"))
@@ -1614,7 +1612,7 @@ def test_generation():
     for seed, t, p in ((1, "1", "1"), (2, "0.7", "0.9")):
         got = run("generate", path("sft.gguf"), "--prompt", "\n\nHuman: Who?\n\nAssistant:",
                   "--temperature", t, "--top-p", p, "--max-new", 12, "--seed", seed)
-        units = 65536 if p == "1" else top_p_exact(lit(p))
+        units = 65536 if p == "1" else top_p_units(lit(p))
         _, _, _, text = reply(m, ids, seed, 0, 12, single(t), units, [])
         check(f"generate, temperature {t}, top-p {p}", got == text + b"\n", (got, text))
 
@@ -1624,7 +1622,7 @@ def test_ppo():
              temperature="0.8", whiten_rewards=1, stops=(b"\n\nHuman:", b"\n\n-----"))
     queries = [a for a, _ in RECORDS]
     json.dump({"temperature": 0.8, "whiten_rewards": 1}, open(path("settings.json"), "w"))
-    open(path("prompts.txt"), "w").write("".join(f"Query: {q}\n" for q in queries))
+    open(path("prompts.txt"), "w").write("".join(q + "\n" for q in queries))
     run("ppo", "--policy", path("sft.gguf"), "--rm", path("rm.gguf"), "--prompts",
         path("prompts.txt"), "--reference", path("sft.json"), "--settings", path("settings.json"),
         "--episodes", 3, "--rollouts", 3, "--minibatch", 2, "--epochs", 2, "--max-new", 8,
@@ -1645,8 +1643,9 @@ def test_ppo():
     rows = lines_of(path("rollouts/000001.jsonl"))
     for e, row in zip(p.episodes, rows):
         check(f"ppo, episode {e.id}: query, ids, reason", row["ids"] == e.reply and
-              row["query"] == e.query and row["reason"] == e.reason, (row["ids"], e.reply))
+              row["query"] == e.query and row["reason"] == e.reason, (row, e.query, e.reason, e.reply))
         p.measure(e)
+        row["score"], row["raw"] = f32(row["score"]), f32(row["raw"])  # decimals of binary32
         check_line(f"ppo, episode {e.id}: score and KL", {"score": e.score, "raw": e.raw,
                    "kl": e.kl, "kl_exact": e.kl_exact}, row)
     p.advantages()
