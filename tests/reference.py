@@ -1643,7 +1643,7 @@ def test_ppo():
     rows = lines_of(path("rollouts/000001.jsonl"))
     for e, row in zip(p.episodes, rows):
         check(f"ppo, episode {e.id}: query, ids, reason", row["ids"] == e.reply and
-              row["query"] == e.query and row["reason"] == e.reason, (row, e.query, e.reason, e.reply))
+              row["query"] == e.query and row["reason"] == e.reason, row)
         p.measure(e)
         row["score"], row["raw"] = f32(row["score"]), f32(row["raw"])  # decimals of binary32
         check_line(f"ppo, episode {e.id}: score and KL", {"score": e.score, "raw": e.raw,

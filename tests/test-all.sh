@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything, run by `make test-all`: the quick tests; the white-box tests and the program
-# Everything, run by `make test-all`: the quick tests; the white-box tests and the program
-# killed at random moments; the matrix of compilers, kernels and machines. Half an hour.
+# under address and undefined-behaviour sanitizers; both compilers without a warning; the
+# contract again in Python integers; runs killed at random moments; the matrix of compilers, kernels and machines. Half an hour.
 cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -34,7 +34,6 @@ if echo 'int main(void) {return 0;}' | ${CC:-cc} -fsanitize=thread -x c - -o "$t
         build/almost_program_tsan pretrain --tokens 12000 --threads 4 --quiet --out "$tmp/t.gguf"
 fi
 
-echo "== the contract again, in Python integers"
 if command -v python3 >/dev/null; then suite python3 tests/reference.py ./almost; fi
 suite sh tests/kill.sh
 suite sh tests/matrix.sh
