@@ -23069,7 +23069,9 @@ typedef struct {
     almost *a;
     arena r;      /* reset after each item                           */
     sha256 h;     /* of the item at hand                             */
+    size_t by;    /* of the item at hand: pieces of this size, 0: whole */
     model *m;     /* of the pipeline in miniature                     */
+    unsigned char head[32]; /* of the last ledger                    */
 } kat;
 
 /* n floats with random signs, exponents -8..1 and mantissas: item names the stream. */
@@ -23121,6 +23123,34 @@ static almost_status kat_numbers(kat *k) {
     return s;
 }
 
+static almost_status kat_json(kat *k) {
+    static const char in[] = "{\"a\":[1,-2.5e-3,true,null],\"\\u00e9\\n\":"
+                             "{\"\":\"\\ud83d\\ude00 \\\\\"},\"b\":12345678901234567}";
+    json *v;
+    text t;
+    text_init(&t, k->a);
+    almost_status s = json_parse(k->a, &k->r, "kat", in, sizeof in - 1, &v);
+    if (s == ALMOST_OK) json_write(&t, v);
+    if (s == ALMOST_OK) s = text_status(&t);
+    sha256_add(&k->h, t.s ? t.s : "", t.n);
+    text_free(&t);
+    return s;
+}
+
+/* Which sample comes when, and with which rate. */
+static almost_status kat_schedule(kat *k) {
+    adamw_config c = adamw_defaults();
+    for (uint32_t epoch = 0; epoch < 3; epoch++) {
+        uint32_t *order = data_order(&k->r, 1, 2, epoch, 1000);
+        if (!order) return ALMOST_ERR_MEMORY;
+        for (int i = 0; i < 1000; i++) sha256_add_u64le(&k->h, order[i]);
+    }
+    c.lr_end = 1e-5, c.warmup = 10, c.steps = 77;
+    for (c.schedule = SCHEDULE_CONSTANT; c.schedule <= SCHEDULE_LINEAR; c.schedule++)
+        for (int64_t step = 1; step <= 80; step++) kat_f64(k, schedule_rate(&c, step));
+    return ALMOST_OK;
+}
+
 /* ---- elementary functions, over a comb of all binary32 inputs ---- */
 
 static almost_status kat_comb(kat *k, float (*f)(float), float low, float high) {
@@ -23139,6 +23169,14 @@ static almost_status kat_log(kat *k) { return kat_comb(k, m_log, 1e-37f, 3e38f);
 static almost_status kat_log1p(kat *k) { return kat_comb(k, m_log1p, 0.0f, 3e38f); }
 static almost_status kat_sin(kat *k) { return kat_comb(k, m_sin, -1e6f, 1e6f); }
 static almost_status kat_cos(kat *k) { return kat_comb(k, m_cos, -1e6f, 1e6f); }
+
+static almost_status kat_sqrt(kat *k) {
+    for (uint64_t u = 0; u < 0x7FF0000000000000u; u += 0x7FF123456789u) {
+        kat_f64(k, m_sqrt(f64_from_bits(u)));
+        kat_f64(k, sqrt_by_bits(f64_from_bits(u)));
+    }
+    return ALMOST_OK;
+}
 
 static almost_status kat_rope_freq(kat *k) {
     for (int d = 8; d <= 128; d += 8)
@@ -23255,6 +23293,38 @@ static almost_status kat_products(kat *k) {
                                        {45, 67, 129}, {70, 200, 300}, {15, 64, 513}};
     for (size_t i = 0; i < COUNT(shapes); i++)
         TRY(kat_product(k, shapes[i][0], shapes[i][1], shapes[i][2]));
+    return ALMOST_OK;
+}
+
+/* ---- formulas of PPO ---- */
+
+static almost_status kat_advantages(kat *k) {
+    for (size_t n = 1; n < 200; n += 33) {
+        float *reward = kat_floats(k, n, n), *value = kat_floats(k, n + 1, n),
+              *adv = kat_floats(k, n + 2, n), *ret = kat_floats(k, n + 3, n);
+        if (!reward || !value || !adv || !ret) return ALMOST_ERR_MEMORY;
+        ppo_rewards(adv, ret, n, 0.05f, 1.5f, reward);
+        ppo_gae(reward, value, n, 0.99f, 0.95f, adv, ret);
+        ppo_whiten(k->a->k, adv, n, n % 2 == 0);
+        kat_add(k, reward, n), kat_add(k, adv, n), kat_add(k, ret, n);
+        for (size_t i = 0; i < n; i++) {
+            ppo_term t = ppo_policy_term(value[i], ret[i], adv[i], 0.2f);
+            ppo_term v = ppo_value_term(value[i], adv[i], ret[i], 0.2f);
+            kat_add(k, &t.loss, 1), kat_add(k, &t.grad, 1);
+            kat_add(k, &v.loss, 1), kat_add(k, &v.grad, 1);
+        }
+        kat_f64(k, ppo_controller(0.05, (double)n, 6, 10000, (int64_t)n));
+    }
+    return ALMOST_OK;
+}
+
+static almost_status kat_log_softmax(kat *k) {
+    for (size_t n = 1; n < 800; n += 113) {
+        float *x = kat_floats(k, n, n), *lp = kat_floats(k, 1, n), *p = kat_floats(k, 2, n);
+        if (!x || !lp || !p) return ALMOST_ERR_MEMORY;
+        if (!ppo_log_softmax(k->a->k, x, n, 0.7f, lp, p)) return ALMOST_ERR_NUMERIC;
+        kat_add(k, lp, n), kat_add(k, p, n);
+    }
     return ALMOST_OK;
 }
 
@@ -23416,8 +23486,51 @@ static almost_status kat_train(kat *k, model *m, stage_set *d, objective goal,
     if (s == ALMOST_OK) s = text_status(&t->metrics);
     sha256_add(&k->h, t->ledger.s ? t->ledger.s : "", t->ledger.n);
     sha256_add(&k->h, t->metrics.s ? t->metrics.s : "", t->metrics.n);
+    memcpy(k->head, t->head, 32);
     trainer_close(t);
     return s;
+}
+
+static almost_status kat_ledger(kat *k) {
+    sha256_add(&k->h, k->head, 32);
+    return ALMOST_OK;
+}
+
+/* Two steps of pretraining on ten ragged samples, `by` of them in a microbatch. */
+static almost_status kat_steps(kat *k, trainer *t, const sample *s) {
+    objective goal = objective_nll();
+    for (int step = 0; step < 2; step++) {
+        for (size_t i = 0; i < 10; i += k->by)
+            TRY(train_gradient(t, s + i, MIN(k->by, 10 - i), &goal));
+        TRY(train_update(t));
+        TRY(train_metrics_row(t, ""));
+        TRY(train_ledger(t));
+    }
+    kat_weights(k, t->m);
+    sha256_add(&k->h, t->head, 32);
+    sha256_add(&k->h, t->metrics.s, t->metrics.n);
+    return ALMOST_OK;
+}
+static almost_status kat_pretrain(kat *k) {
+    adamw_config o = adamw_defaults();
+    sample s[10] = {{0}};
+    trainer *t = NULL;
+    model *m = NULL;
+    ids v;
+    ids_init(&v, k->a);
+    o.steps = 2;
+    almost_status st = tok_encode(k->m->tok, KAT_TEXT, 200, &v);
+    if (st == ALMOST_OK) st = model_clone(k->m, 0, &m);
+    if (st == ALMOST_OK) st = trainer_open(m, &o, &t);
+    for (size_t i = 0; i < 10; i++) {
+        sequence x = {v.v + i, 2 + 5 * i % 23, NULL};
+        s[i].id = i, s[i].n = 1, s[i].seq[0] = x;
+    }
+    if (st == ALMOST_OK) st = kat_steps(k, t, s);
+    trainer_close(t);
+    model_free(m);
+    ids_free(&v);
+    return st;
 }
 
 static const sft_record KAT_SFT[] = {
@@ -23461,26 +23574,101 @@ static almost_status kat_reward(kat *k) {
     return s;
 }
 
-/* Logits of a sequence by prefill in one piece. */
+/* Scores of the chosen replies, then of the rejected ones. */
+static almost_status kat_compared(kat *k, model *asis, const comparisons *c, float *score) {
+    const char **prompt = arena_take(&k->r, c->n, sizeof *prompt);
+    const char **reply = arena_take(&k->r, 2 * c->n, sizeof *reply);
+    if (!prompt || !reply) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < c->n; i++) {
+        prompt[i] = c->v[i].prompt;
+        reply[i] = c->v[i].chosen;
+        reply[c->n + i] = c->v[i].rejected;
+    }
+    TRY(score_texts(asis, "kat", prompt, reply, c->n, QUIRKS_FIXED, score));
+    return score_texts(asis, "kat", prompt, reply + c->n, c->n, QUIRKS_FIXED, score + c->n);
+}
+/* Rankings become comparisons; those an as-is model agrees with stay. */
+static almost_status kat_comparison(kat *k) {
+    static const char *const prompt[] = {"Is the sky blue?", "Who?", "What do cows eat?"};
+    static const char *const large[] = {"Yes, on most days.", "Nobody can know.", "Grass."};
+    static const char *const middle[] = {"Yes, it is.", "The team that trains.", "Grass."};
+    static const char *const small[] = {"No", "Me, as I said before.", "Stones and wood."};
+    static const char *const *const reply[] = {large, middle, small};
+    compare_config o = compare_defaults();
+    comparisons c;
+    rubric u;
+    model *asis;
+    float score[2 * 3 * 3];
+    TRY(rubric_parse(k->a, &k->r, "large,middle,small", &u));
+    TRY(compare_all(k->a, &k->r, &u, reply, prompt, 3, &o, &c));
+    TRY(model_clone(k->m, 1, &asis));
+    model_head_init(asis, 3);
+    almost_status s = kat_compared(k, asis, &c, score);
+    model_free(asis);
+    if (s != ALMOST_OK) return s;
+    kat_add(k, score, 2 * c.n);
+    compare_veto(&c, score, score + c.n);
+    compare_distinct(&c);
+    for (size_t i = 0; i < c.n; i++) {
+        sha256_add(&k->h, c.v[i].chosen, strlen(c.v[i].chosen));
+        sha256_add(&k->h, c.v[i].rejected, strlen(c.v[i].rejected));
+        sha256_add(&k->h, c.v[i].meta, strlen(c.v[i].meta));
+    }
+    return ALMOST_OK;
+}
+
+/* Logits of a sequence, `by` tokens a call: how it was cut must not show. */
+static almost_status kat_logits_of(kat *k, decoder *d, const ids *v, size_t n) {
+    kv cache;
+    size_t V = (size_t)k->m->s.vocab, by = k->by ? k->by : n;
+    float *rows = arena_take(&k->r, by * V, sizeof *rows);
+    if (!rows) return ALMOST_ERR_MEMORY;
+    TRY(kv_open(&cache, k->m, n));
+    almost_status s = ALMOST_OK;
+    for (size_t at = 0; at < n && s == ALMOST_OK; at += by) {
+        size_t count = MIN(by, n - at);
+        kv_seq q = {NULL, &cache, v->v + at, count, count};
+        s = decode(d, &q, 1, rows, NULL);
+        if (s == ALMOST_OK) kat_add(k, rows, count * V);
+    }
+    kv_close(&cache);
+    return s;
+}
 static almost_status kat_logits(kat *k) {
     ids v;
-    kv cache;
-    decoder *d;
-    size_t V = (size_t)k->m->s.vocab;
+    decoder *d = NULL;
     ids_init(&v, k->a);
     almost_status s = tok_encode(k->m->tok, KAT_TEXT, 120, &v);
     if (s == ALMOST_OK) s = decoder_open(k->m, &d);
-    if (s != ALMOST_OK) return s;
-    size_t n = MIN(v.n, (size_t)k->m->s.context);
-    float *rows = arena_take(&k->r, n * V, sizeof *rows);
-    s = rows ? kv_open(&cache, k->m, n) : ALMOST_ERR_MEMORY;
-    if (s == ALMOST_OK) {
-        kv_seq q = {NULL, &cache, v.v, n, n};
-        s = decode(d, &q, 1, rows, NULL);
-        kv_close(&cache);
-    }
-    if (s == ALMOST_OK) kat_add(k, rows, n * V);
+    if (s == ALMOST_OK) s = kat_logits_of(k, d, &v, MIN(v.n, (size_t)k->m->s.context));
     decoder_close(d);
+    ids_free(&v);
+    return s;
+}
+
+/* 64 replies of different lengths, `by` of them in work at once. */
+static almost_status kat_replies(kat *k) {
+    enum { N = 64 };
+    gen_request q[N];
+    gen_result out[N];
+    gen_config c = {.seed = 9, .eos = tok_eos(k->m->tok), .logprobs = 1, .slots = k->by,
+                    .chunk = 5 * k->by};
+    ids v;
+    ids_init(&v, k->a);
+    almost_status s = tok_encode(k->m->tok, KAT_TEXT, 120, &v);
+    if (s != ALMOST_OK) return s;
+    gen_prefix shared = {v.v, 9};
+    for (int i = 0; i < N; i++) {
+        gen_request one = {(uint64_t)i, v.v + i % 7, (size_t)(3 + i % 11), i % 3 ? 0 : -1,
+                           1 + i % 6, sampler_default()};
+        q[i] = one;
+    }
+    s = generate(k->m, &c, &shared, 1, q, N, &k->r, out);
+    for (int i = 0; i < N && s == ALMOST_OK; i++) {
+        for (size_t t = 0; t < out[i].n; t++)
+            sha256_add_u64le(&k->h, (uint64_t)out[i].ids[t]);
+        kat_add(k, out[i].logprob, out[i].n);
+    }
     ids_free(&v);
     return s;
 }
@@ -23562,32 +23750,51 @@ static almost_status kat_initial(kat *k) {
 
 /* ---- the list ---- */
 
-static const struct { const char *name; almost_status (*run)(kat *);
-} KAT_ITEMS[] = {{"random", kat_random},
-                 {"numbers", kat_numbers},
-                 {"exp", kat_exp},
-                 {"log", kat_log},
-                 {"log1p", kat_log1p},
-                 {"sin", kat_sin},
-                 {"cos", kat_cos},
-                 {"rope-frequencies", kat_rope_freq},
-                 {"fma", kat_fma},
-                 {"row-sums", kat_sums},
-                 {"rows", kat_rows},
-                 {"fixed-point", kat_fix},
-                 {"products", kat_products},
-                 {"adamw", kat_adamw},
-                 {"storage", kat_storage},
-                 {"sampling", kat_sampling},
-                 {"statistics", kat_statistics},
-                 {"filters", kat_filters},
-                 {"initial-weights", kat_initial},
-                 {"tokenizer", kat_tokenizer},
-                 {"logits", kat_logits},
-                 {"sft", kat_sft},
-                 {"reward-model", kat_reward},
-                 {"generation", kat_generation},
-                 {"ppo", kat_ppo}};
+/* Lines whose names differ in "-by-N" alone differ in nothing else. */
+static const struct { const char *name; almost_status (*run)(kat *); size_t by;
+} KAT_ITEMS[] = {{"random", kat_random, 0},
+                 {"numbers", kat_numbers, 0},
+                 {"json", kat_json, 0},
+                 {"schedule", kat_schedule, 0},
+                 {"exp", kat_exp, 0},
+                 {"log", kat_log, 0},
+                 {"log1p", kat_log1p, 0},
+                 {"sin", kat_sin, 0},
+                 {"cos", kat_cos, 0},
+                 {"sqrt", kat_sqrt, 0},
+                 {"rope-frequencies", kat_rope_freq, 0},
+                 {"fma", kat_fma, 0},
+                 {"row-sums", kat_sums, 0},
+                 {"rows", kat_rows, 0},
+                 {"log-softmax", kat_log_softmax, 0},
+                 {"fixed-point", kat_fix, 0},
+                 {"products", kat_products, 0},
+                 {"adamw", kat_adamw, 0},
+                 {"storage", kat_storage, 0},
+                 {"sampling", kat_sampling, 0},
+                 {"advantages", kat_advantages, 0},
+                 {"statistics", kat_statistics, 0},
+                 {"filters", kat_filters, 0},
+                 {"initial-weights", kat_initial, 0},
+                 {"tokenizer", kat_tokenizer, 0},
+                 {"logits", kat_logits, 0},
+                 {"logits-by-1", kat_logits, 1},
+                 {"logits-by-7", kat_logits, 7},
+                 {"logits-by-16", kat_logits, 16},
+                 {"sft", kat_sft, 0},
+                 {"ledger", kat_ledger, 0},
+                 {"pretrain-by-1", kat_pretrain, 1},
+                 {"pretrain-by-2", kat_pretrain, 2},
+                 {"pretrain-by-5", kat_pretrain, 5},
+                 {"pretrain-by-10", kat_pretrain, 10},
+                 {"reward-model", kat_reward, 0},
+                 {"comparison", kat_comparison, 0},
+                 {"generation", kat_generation, 0},
+                 {"replies-by-1", kat_replies, 1},
+                 {"replies-by-3", kat_replies, 3},
+                 {"replies-by-16", kat_replies, 16},
+                 {"replies-by-64", kat_replies, 64},
+                 {"ppo", kat_ppo, 0}};
 
 /* Runs all items in order and writes their lines. */
 static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
@@ -23601,6 +23808,7 @@ static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
         char line[128], hex[65];
         arena_mark mark = arena_here(&k.r);
         sha256_init(&k.h);
+        k.by = KAT_ITEMS[i].by;
         s = KAT_ITEMS[i].run(&k);
         arena_reset(&k.r, mark);
         sha256_hex_end(&k.h, hex);
