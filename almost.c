@@ -68,16 +68,17 @@
  *   [35] COMMANDS
  *   [36] STAGES
  *   [37] RESULTS
- *   [38] RECIPES
- *   [39] KNOWN ANSWERS
- *   [40] LIMITS
- *   [41] BENCH
- *   [42] TOOLS
- *   [43] PUBLIC API
- *   [44] PROGRAM
+ *   [38] REPORT
+ *   [39] RECIPES
+ *   [40] KNOWN ANSWERS
+ *   [41] LIMITS
+ *   [42] BENCH
+ *   [43] TOOLS
+ *   [44] PUBLIC API
+ *   [45] PROGRAM
  *
  * Reading paths. Teacher: 15, 16, 18-20, 25, 27, 29-34. Auditor: the contract above,
- * 01-14, 38-39. Embedder: almost.h, 43.
+ * 01-14, 39-40. Embedder: almost.h, 44.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22298,13 +22299,1284 @@ static const command *stage_find(const char *name) {
 }
 
 /* ====================================================================
- * [38] RECIPES
+ * [38] REPORT
+ * --------------------------------------------------------------------
+ * report.html: a finished run as one page that stands alone, without
+ * scripts. Every figure on it is read from the run's files, or (transcripts
+ * only) asked of the judge and the run's reward model; what a run lacks is
+ * said to be missing. The page holds no time, host or thread count, so equal
+ * runs have equal pages.
+ * Uses: [05] text, [10] JSON, [11] m_sqrt, [28] judge, [29]-[37].
+ * After this section nobody writes HTML.
+ * ==================================================================== */
+
+/* Answers of the final policy [0] and of the one PPO began with [1] to the questions of one
+ * turn that the judge understands; rewards are the reward model's, gold the judge's 0..1. */
+typedef struct {
+    const char *name[2], **ask, **answer[2]; /* [2][n] */
+    double *gold[2];
+    float *reward[2];
+    size_t n;
+} page_contest;
+
+typedef struct {
+    almost *a;
+    call at;            /* resolves names: files of the run, data/... */
+    arena r;
+    text t;             /* the page                                   */
+    const json *root;   /* manifest.json                              */
+    const json **row;   /* [rows] results.json                        */
+    size_t rows;
+    page_contest talk;  /* of the two policies; n 0: not in this run  */
+} page;
+
+/* ---- writing: everything from data is escaped by page_put's %s ---- */
+
+/* Puts s[n] as HTML text: markup escaped, control characters and bad UTF-8 replaced. */
+static void page_escape(text *t, const char *s, size_t n) {
+    static const struct { char c; const char *as; } names[] = {
+        {'<', "&lt;"}, {'>', "&gt;"}, {'&', "&amp;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
+    for (size_t i = 0; i < n;) {
+        char out[4];
+        uint32_t cp;
+        size_t k = 0;
+        i += utf8_next((const unsigned char *)s + i, n - i, &cp);
+        if (cp < 32 && cp != '\n') cp = ' ';
+        if (cp >= 0x7F && cp < 0xA0) cp = 0xFFFD;
+        while (k < COUNT(names) && (uint32_t)names[k].c != cp) k++;
+        if (k < COUNT(names)) text_str(t, names[k].as);
+        else text_put(t, out, utf8_put(out, cp));
+    }
+}
+
+/* A number for people: a dash where there is none; never "-0.0". */
+static void page_number(text *t, double v, int digits) {
+    if (v - v == 0) text_fixed(t, v, digits);
+    else text_str(t, "&ndash;");
+}
+
+/* Formats markup. %s text, escaped; %r text as it is (of this file only); %0 .. %5 a double
+ * with so many decimals; %p a share as per cent, %q without the sign; %x a share as a
+ * coordinate, cut to 0%..100%; %i int; %z size_t; %% a per cent sign. */
+static void page_put(page *p, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    for (const char *f = format; *f; f++) {
+        if (*f != '%') {
+            text_char(&p->t, *f);
+            continue;
+        }
+        const char *s = *++f == 's' || *f == 'r' ? va_arg(args, const char *) : NULL;
+        if (*f == 's') page_escape(&p->t, s, strlen(s));
+        else if (*f == 'r') text_str(&p->t, s);
+        else if (*f == 'i') text_i64(&p->t, va_arg(args, int));
+        else if (*f == 'z') text_u64(&p->t, va_arg(args, size_t));
+        else if (*f == '%') text_char(&p->t, '%');
+        else {
+            double v = va_arg(args, double);
+            if (*f == 'x') v = v > 0 ? MIN(v, 1.0) : 0; // NaN goes to 0
+            int digits = *f == 'x' ? 2 : *f == 'p' || *f == 'q' ? 1 : *f - '0';
+            page_number(&p->t, text_is_digit(*f) ? v : 100 * v, digits);
+            if (*f == 'p' || *f == 'x') text_char(&p->t, '%');
+        }
+    }
+    va_end(args);
+}
+
+/* A number of the size it has: 0.0123, 1.23, 123, 12345. */
+static void page_short(page *p, double v) {
+    double size = v < 0 ? -v : v;
+    int digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
+    page_number(&p->t, v, size == 0 ? 0 : digits);
+}
+
+static const char PAGE_STYLE[] = /* page, text, charts of strips */
+    ":root{color-scheme:light dark;--paper:#fcfbf8;--ink:#1c2025;--soft:#626973;"
+    "--line:#dedbd3;--card:#f4f2ec;--good:23 105 92;--poor:176 78 36;--c0:#1d5c94;"
+    "--c1:#b04e24;--c2:#17695c;--c3:#7b559f;--c4:#8a7112;--c5:#6b7280}\n"
+    "@media(prefers-color-scheme:dark){:root{--paper:#15181c;--ink:#e5e3dd;--soft:#9aa1ab;"
+    "--line:#343941;--card:#1d2127;--good:98 190 170;--poor:232 140 98;--c0:#7cb4e8;"
+    "--c1:#e88c62;--c2:#62beaa;--c3:#bf9ee0;--c4:#d0b452;--c5:#9aa1ab}}\n"
+    "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}\n"
+    "body{margin:0 auto;max-width:60rem;padding:2.5rem 1.25rem 5rem;background:var(--paper);"
+    "color:var(--ink);font:1.0625rem/1.6 Charter,'Bitstream Charter','Iowan Old Style',"
+    "'Source Serif 4',Georgia,'Liberation Serif',serif}\n"
+    "p,li{max-width:42rem}a{color:inherit;text-decoration-color:var(--soft);"
+    "text-underline-offset:.15em}\n"
+    "h1{font-size:2.1rem;line-height:1.18;margin:.2rem 0 1rem;max-width:22em;"
+    "font-weight:600;letter-spacing:-.01em;text-wrap:balance}\n"
+    "h2{font-size:1.4rem;line-height:1.25;margin:0 0 .6rem;font-weight:600}\n"
+    "h3{font-size:1.05rem;margin:2rem 0 .4rem;font-weight:600}\n"
+    "section{margin:4rem 0 0;padding-top:1.4rem;border-top:1px solid var(--line)}\n"
+    ".sans,nav,figure,table,.meta,.tiles,.missing{font-family:system-ui,-apple-system,"
+    "'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif;font-size:.84rem;line-height:1.45;"
+    "font-variant-numeric:tabular-nums}\n"
+    "code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,'Liberation Mono',"
+    "monospace;font-size:.92em;overflow-wrap:anywhere}\n"
+    ".meta,figcaption,.soft{color:var(--soft)}.meta{overflow-wrap:anywhere}\n"
+    "nav{columns:15rem;margin:2rem 0 0}nav a{display:block;text-decoration:none;"
+    "padding:.12rem 0;break-inside:avoid}nav a:hover{text-decoration:underline}\n"
+    "figure{margin:1.4rem 0 0}figcaption{max-width:46rem;margin-top:.8rem}\n"
+    ".missing{border-left:3px solid var(--line);padding:.2rem 0 .2rem .9rem;"
+    "color:var(--soft)}\n"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));"
+    "gap:1.4rem 2rem;margin:2rem 0 0}.tiles b{display:block;font-size:1.9rem;"
+    "font-weight:600;line-height:1.2;letter-spacing:-.02em}.tiles div{"
+    "border-top:2px solid var(--ink);padding-top:.5rem}\n"
+    ".good{color:rgb(var(--good))}.poor{color:rgb(var(--poor))}\n"
+    "svg{display:block;width:100%;overflow:visible}svg text{fill:var(--soft);font-size:11px}\n"
+    ".strip{display:grid;grid-template-columns:minmax(7rem,12.5rem) 1fr 10rem;"
+    "column-gap:1.2rem;align-items:center}.strip svg{height:26px}.strip .v{"
+    "text-align:right;white-space:nowrap}.strip .v b{font-weight:600}"
+    ".strip.axis svg{height:20px}.strip .l{overflow-wrap:anywhere}\n"
+    ".ref{stroke:var(--soft);stroke-dasharray:2 3}.rule{stroke:var(--line)}"
+    ".ci{stroke:var(--c0);stroke-width:2.5;stroke-linecap:round}.pt{fill:var(--c0)}"
+    ".bar{fill:var(--c0);opacity:.22}.pale .ci{stroke:var(--c5)}.pale .pt{fill:var(--c5)}"
+    ".pale .bar{fill:var(--c5)}.pale .l{color:var(--soft)}"
+    ".paper .ci{stroke:var(--c1)}.paper .pt{fill:var(--paper);stroke:var(--c1);"
+    "stroke-width:2}\n";
+static const char PAGE_STYLE_2[] = /* panels, tables, transcripts, small screens, paper */
+    ".grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15.5rem,1fr));"
+    "gap:1.6rem 2rem}.grid.small{grid-template-columns:repeat(auto-fill,"
+    "minmax(9.5rem,1fr));gap:1.2rem 1.5rem}"
+    ".grid.two{grid-template-columns:repeat(auto-fit,minmax(17rem,1fr))}\n"
+    ".panel b{font-weight:600}.panel svg{height:116px;margin:.3rem 0 .25rem}"
+    ".panel.tall svg{height:230px}.panel svg svg{margin:0;height:100%}"
+    ".panel polyline{fill:none;stroke-width:1.6;vector-effect:non-scaling-stroke;"
+    "stroke-linejoin:round}.key span{white-space:nowrap;margin-right:.8em}\n"
+    ".k0{stroke:var(--c0)}.k1{stroke:var(--c1)}.k2{stroke:var(--c2)}.k3{stroke:var(--c3)}"
+    ".k4{stroke:var(--c4)}.k5{stroke:var(--c5)}circle.k0,.f0{fill:var(--c0)}circle.k1{"
+    "fill:var(--c1)}circle.k2{fill:var(--c2)}circle.k3{fill:var(--c3)}circle.k4{"
+    "fill:var(--c4)}circle.k5{fill:var(--c5)}.t0{color:var(--c0)}.t1{color:var(--c1)}"
+    ".t2{color:var(--c2)}.t3{color:var(--c3)}.t4{color:var(--c4)}.t5{color:var(--c5)}\n"
+    ".panel .ends{display:flex;font-size:.78rem;justify-content:space-between;gap:.6rem}"
+    ".ends b{overflow-wrap:anywhere}.ends span{white-space:nowrap}\n"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th{font-weight:600;"
+    "text-align:left}td,th{padding:.4rem .6rem .4rem 0;vertical-align:top;"
+    "border-bottom:1px solid var(--line)}\n"
+    ".wins td,.wins th{text-align:center;padding:.5rem .35rem;border:2px solid var(--paper)}"
+    ".wins tr>th:first-child{text-align:right}.wins td b{display:block;font-size:1rem}"
+    ".wins td svg{height:8px;max-width:5rem;margin:.25rem auto 0}"
+    ".wins .ci,.wins .pt{stroke:var(--ink);fill:var(--ink);stroke-width:1.5}"
+    ".wins td span{white-space:nowrap;font-size:.72rem}\n"
+    "svg.mark{height:9px;margin:.3rem 0 .1rem}"
+    ".pair{display:grid;grid-template-columns:1fr 1fr;"
+    "gap:.9rem 1.6rem;background:var(--card);padding:1rem 1.2rem;margin:.8rem 0;"
+    "border-radius:4px}.pair .q{grid-column:1/-1;font-weight:600}.pair p{margin:.15rem 0 0;"
+    "white-space:pre-line;overflow-wrap:anywhere;line-height:1.45}\n"
+    ".digests td{font-size:.74rem}.digests code{display:block}.digests .d{"
+    "padding-left:1.2em;text-indent:-1.2em}\n"
+    "@media(max-width:40rem){body{padding-top:1.4rem;font-size:1rem}h1{font-size:1.6rem}"
+    ".strip{grid-template-columns:1fr auto;row-gap:0;margin-bottom:.35rem}"
+    ".strip svg,.strip.axis svg{grid-column:1/-1;grid-row:2}.strip svg{height:16px}"
+    ".wins td,.wins th{padding:.4rem .1rem}.wins td b{font-size:.86rem}"
+    ".wide table{min-width:33rem}.wide .wins{min-width:0}"
+    ".pair{grid-template-columns:1fr}.wins td span{white-space:normal;display:block;"
+    "line-height:1.2}}\n"
+    "@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#555;--line:#ccc;"
+    "--card:#f5f5f5;--good:23 105 92;--poor:176 78 36;--c0:#1d5c94;--c1:#b04e24;"
+    "--c2:#17695c;--c3:#7b559f;--c4:#8a7112;--c5:#6b7280}body{max-width:none;padding:0;"
+    "font-size:10.5pt}section{margin-top:2rem}nav{display:none}h2,h3{break-after:avoid}"
+    ".strip,.panel,.pair,tr{break-inside:avoid}*{print-color-adjust:exact}}\n";
+
+/* ---- reading: figures by name, options of the commands that made the run ---- */
+
+static const char *page_text(const json *o, const char *key) {
+    const json *v = json_get(o, key);
+    return json_is(v, JSON_STRING) ? v->s : "";
+}
+
+/* The number of a key; not a number (0/0) where there is none. */
+static double page_value(const json *o, const char *key) {
+    const json *v = json_get(o, key);
+    return json_is(v, JSON_NUMBER) ? v->num : f64_from_bits(UINT64_C(0x7FF8) << 48);
+}
+
+static int page_has(double v) { return v - v == 0; }
+
+typedef struct { double mean, low, high, n; int found; } page_figure;
+
+static page_figure page_read(const json *row) {
+    const json *f = json_get(row, "figure");
+    page_figure x = {page_value(f, "mean"), page_value(f, "low"), page_value(f, "high"),
+                     page_value(f, "n"), 0};
+    x.found = page_has(x.mean) && page_has(x.low) && page_has(x.high);
+    return x;
+}
+
+static int page_row_is(const json *row, const char *metric, const char *name,
+                       const char *group) {
+    return !strcmp(page_text(row, "metric"), metric) &&
+           (!name || !strcmp(page_text(row, "name"), name)) &&
+           (!group || !strcmp(page_text(row, "group"), group));
+}
+
+static page_figure page_find(const page *p, const char *metric, const char *name,
+                             const char *group) {
+    page_figure none = {0, 0, 0, 0, 0};
+    for (size_t i = 0; i < p->rows; i++)
+        if (page_row_is(p->row[i], metric, name, group)) return page_read(p->row[i]);
+    return none;
+}
+
+/* The next stage of the manifest after `last` (NULL: from the start) with this command. */
+static const json *page_stage(const page *p, const json *last, const char *name) {
+    size_t n = strlen(name);
+    const json *stages = json_get(p->root, "stages");
+    const json *s = last ? last->next : json_is(stages, JSON_ARRAY) ? stages->child : NULL;
+    for (; s; s = s->next) {
+        const char *line = page_text(s, "command");
+        if (!n || (!strncmp(line, name, n) && (line[n] == ' ' || !line[n]))) break;
+    }
+    return s;
+}
+
+/* The value of key=... in a stage's command; "" when absent or out of memory. */
+static const char *page_option(page *p, const json *stage, const char *key) {
+    size_t n = strlen(key);
+    for (const char *s = strchr(page_text(stage, "command"), ' '); s; s = strchr(s, ' ')) {
+        if (strncmp(++s, key, n) || s[n] != '=') continue;
+        const char *copy = slice_keep(&p->r, s + n + 1, strcspn(s + n + 1, " "));
+        return copy ? copy : "";
+    }
+    return "";
+}
+
+/* "answers/ppo.jsonl" -> "ppo" */
+static const char *page_stem(page *p, const char *file) {
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+    const char *copy = slice_keep(&p->r, base, strcspn(base, "."));
+    return copy ? copy : "";
+}
+
+/* Rows of a JSON file of the run; none (and no failure) when the file is not there. */
+static almost_status page_rows(page *p, const char *name, const json ***row, size_t *n) {
+    char path[CALL_PATH];
+    *n = 0;
+    if (!*name) return ALMOST_OK;
+    TRY(call_resolve(&p->at, name, path));
+    return file_exists(path) ? record_rows(p->a, &p->r, path, row, n) : ALMOST_OK;
+}
+
+/* ---- parts that several figures share ---- */
+
+static void page_missing(page *p, const char *what, const char *by) {
+    page_put(p, "<p class=\"missing\">Missing from this run: %s. It is written by <code>"
+             "%s</code>.</p>\n", what, by);
+}
+
+typedef struct { double low, high, ref; int percent; } page_axis;
+
+static double page_at(const page_axis *x, double v) { return (v - x->low) / (x->high - x->low); }
+
+static void page_amount(page *p, const page_axis *x, double v) {
+    page_put(p, x->percent ? "%p" : "%3", v);
+}
+
+/* One row of a chart: label, point with interval on a line, figure in words. kind: a class. */
+static void page_strip(page *p, const page_axis *x, const char *kind, const char *label,
+                       const page_figure *f, const char *note) {
+    page_put(p, "<div class=\"strip %r\"><span class=\"l\">%s</span><svg>", kind, label);
+    page_put(p, "<line class=\"rule\" x1=\"0\" x2=\"100%%\" y1=\"50%%\" y2=\"50%%\"/>");
+    if (page_has(x->ref))
+        page_put(p, "<line class=\"ref\" x1=\"%x\" x2=\"%x\" y1=\"0\" y2=\"100%%\"/>",
+                 page_at(x, x->ref), page_at(x, x->ref));
+    if (f->high > f->low)
+        page_put(p, "<line class=\"ci\" x1=\"%x\" x2=\"%x\" y1=\"50%%\" y2=\"50%%\"/>",
+                 page_at(x, f->low), page_at(x, f->high));
+    page_put(p, "<circle class=\"pt\" cx=\"%x\" cy=\"50%%\" r=\"4\"/></svg>"
+             "<span class=\"v\"><b>", page_at(x, f->mean));
+    page_amount(p, x, f->mean);
+    page_put(p, "</b> <span class=\"soft\">%s", note);
+    if (f->high > f->low)
+        page_put(p, x->percent ? "%q to %q" : "%3 to %3", f->low, f->high);
+    page_put(p, "</span></span></div>\n");
+}
+
+static void page_ticks(page *p, const page_axis *x) {
+    static const char *const anchor[] = {"start", "middle", "end"};
+    page_put(p, "<div class=\"strip axis\"><span></span><svg>");
+    for (int i = 0; i <= 2; i++) {
+        page_put(p, "<text x=\"%i%%\" y=\"12\" text-anchor=\"%r\">", 50 * i, anchor[i]);
+        page_amount(p, x, x->low + (x->high - x->low) * i / 2);
+        page_put(p, "</text>");
+    }
+    page_put(p, "</svg><span></span></div>\n");
+}
+
+/* Names of rows that nobody earned, drawn pale. */
+static int page_degenerate(const char *name) {
+    for (int i = 0; i < EVAL_DEGENERATE; i++)
+        if (!strcmp(name, EVAL_DEGENERATES[i])) return 1;
+    return 0;
+}
+
+/* All rows of one metric and group as strips (group NULL: every group, which is the label);
+ * returns how many. */
+static size_t page_strips(page *p, const page_axis *x, const char *metric,
+                          const char *group) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->rows; i++) {
+        const char *name = page_text(p->row[i], "name");
+        page_figure f = page_read(p->row[i]);
+        if (!f.found || !page_row_is(p->row[i], metric, NULL, group)) continue;
+        page_strip(p, x, page_degenerate(name) ? "pale" : "",
+                   group ? name : page_text(p->row[i], "group"), &f, "");
+        n++;
+    }
+    if (n) page_ticks(p, x);
+    return n;
+}
+
+/* The largest `high` of a metric's rows in a group, rounded up to a tenth. */
+static double page_most(const page *p, const char *metric, const char *group) {
+    double most = 0.1;
+    for (size_t i = 0; i < p->rows; i++) {
+        page_figure f = page_read(p->row[i]);
+        if (f.found && page_row_is(p->row[i], metric, NULL, group))
+            while (most < f.high && most < 100) most += 0.1;
+    }
+    return most;
+}
+
+/* In words: where an interval lies relative to a half. */
+static const char *page_verdict(const page_figure *f, const char **kind) {
+    *kind = f->low > 0.5 ? "good" : f->high < 0.5 ? "poor" : "soft";
+    return f->low > 0.5 ? "above one half" : f->high < 0.5 ? "below one half"
+                                                           : "not separated from one half";
+}
+
+/* ---- 0: what is on the page ---- */
+
+static void page_tile(page *p, const char *what, page_figure f) {
+    const char *kind, *verdict = page_verdict(&f, &kind);
+    if (f.found)
+        page_put(p, "<div><b>%p</b><span class=\"soft\">%q to %q, </span><span class=\"%r\">%r"
+                 "</span><br>%s</div>\n", f.mean, f.low, f.high, kind, verdict, what);
+    else
+        page_put(p, "<div><b>&ndash;</b><span class=\"soft\">missing from this run</span><br>%s"
+                 "</div>\n", what);
+}
+
+/* The name after the last slash of what the last `compare` wrote: the final comparisons. */
+static const char *page_final_pairs(page *p) {
+    const char *last = "comparison";
+    for (const json *s = NULL; (s = page_stage(p, s, "compare"));)
+        last = page_stem(p, page_option(p, s, "out"));
+    return last;
+}
+
+/* SHA-256 over the "digest  name" lines of all outputs: the run digest reproduce prints. */
+static void page_run_digest(page *p, char hex[65], size_t *stages, size_t *files) {
+    text t;
+    text_init(&t, p->a);
+    *stages = *files = 0;
+    for (const json *s = NULL; (s = page_stage(p, s, "")); ++*stages) {
+        const json *outs = json_get(s, "outputs");
+        for (const json *o = json_is(outs, JSON_OBJECT) ? outs->child : NULL; o; o = o->next) {
+            text_fmt(&t, "%s  ", json_is(o, JSON_STRING) ? o->s : "");
+            text_put(&t, o->key, o->key_n);
+            text_char(&t, '\n');
+            ++*files;
+        }
+    }
+    if (text_status(&t) != ALMOST_OK) p->t.st = t.st;
+    sha256_hex(t.s ? t.s : "", t.n, hex);
+    text_free(&t);
+}
+
+/* ---- 1: claims ---- */
+
+static almost_status page_claims(page *p) {
+    page_axis x = {0, 1, 0.5, 1};
+    for (size_t i = 0; i < COUNT(PAPER_FIGURES); i++) {
+        const char *claim = PAPER_FIGURES[i].claim;
+        page_figure ours = page_find(p, PAPER_FIGURES[i].metric, PAPER_FIGURES[i].name, "all"),
+                    theirs = {0, 0, 0, 0, 1};
+        if (!text_parse_f64(claim, strcspn(claim, "%"), &theirs.mean)) continue;
+        theirs.mean = theirs.low = theirs.high = theirs.mean / 100;
+        page_strip(p, &x, "paper", strchr(claim, '('), &theirs, "the paper");
+        if (ours.found) page_strip(p, &x, "", PAPER_FIGURES[i].name, &ours, "");
+        else page_missing(p, PAPER_FIGURES[i].name, "almost eval answers");
+    }
+    page_ticks(p, &x);
+    return ALMOST_OK;
+}
+
+/* ---- 2: ranking ---- */
+
+static almost_status page_ranking(page *p) {
+    page_axis x = {0, page_most(p, "gold", "replies"), page_value(NULL, ""), 0};
+    size_t fall = 0, apart = 0, n = 0;
+    if (!page_strips(p, &x, "gold", "replies"))
+        page_missing(p, "gold of the configurations", "almost eval replies");
+    for (size_t i = 0; i < p->rows; i++) {
+        page_figure f = page_read(p->row[i]);
+        if (!f.found || !page_row_is(p->row[i], "gold difference", NULL, "replies")) continue;
+        n++;
+        fall += f.mean > 0;
+        apart += f.low > 0;
+    }
+    if (n) {
+        page_axis d = {-0.2, 0.2, 0, 0};
+        page_put(p, "<h3>Each neighbour minus the next: %z of %z fall, %z with an interval "
+                 "above zero</h3>\n", fall, n, apart);
+        page_strips(p, &d, "gold difference", "replies");
+    }
+    return ALMOST_OK;
+}
+
+/* ---- 3: waterfall ---- */
+
+/* Shares of a stage's raw replies that each rule of the heuristic filter rejected. */
+static almost_status page_rules(page *p) {
+    size_t all = 0, bad = 0;
+    for (const json *s = NULL; (s = page_stage(p, s, "respond"));) {
+        const json **row;
+        size_t n;
+        TRY(page_rows(p, page_option(p, s, "raw"), &row, &n));
+        for (size_t i = 0; i < n; i++) bad += strcmp(page_text(row[i], "rule"), "good") != 0;
+        all += n;
+    }
+    if (all)
+        page_put(p, "<p>Before pairing, the heuristic filter took out %z of %z replies "
+                 "(%p).</p>\n", bad, all, (double)bad / (double)all);
+    return ALMOST_OK;
+}
+
+/* "+3.1 [+2.0, +4.1]" of a figure times `unit`, as a table cell. */
+static void page_cell(page *p, const page_figure *f, double unit, int digits) {
+    double v[3] = {f->mean, f->low, f->high};
+    static const char *const before[] = {"<td>", "<br><span class=\"soft\">", " to "};
+    if (!f->found) page_put(p, "<td class=\"soft\">missing");
+    for (int i = 0; i < 3 && f->found; i++) {
+        page_put(p, "%r%r", before[i], v[i] > 0 ? "+" : "");
+        page_number(&p->t, v[i] * unit, digits);
+    }
+    page_put(p, "%r</td>", f->found ? "</span>" : "");
+}
+
+static almost_status page_waterfall_row(page *p, const json *s, double *first) {
+    const char *out = page_option(p, s, "out"), *name = page_stem(p, out);
+    const json **row;
+    size_t n;
+    TRY(page_rows(p, out, &row, &n));
+    if (!*first) *first = (double)n;
+    double share = *first > 0 ? (double)n / *first : 0;
+    page_figure right = page_find(p, "label precision", name, "all"),
+                length = page_find(p, "length gap (1000 characters)", name, "all"),
+                gold = page_find(p, "gold gap of the labels", name, "all");
+    page_put(p, "<tr><td>%r<br><code class=\"soft\">%s</code></td>"
+             "<td>%z (%p)<svg class=\"mark\"><rect class=\"bar\" width=\"%x\" height=\"100%%\"/>"
+             "</svg></td><td>", *page_option(p, s, "asis") ? "and the as-is model agrees"
+             : *page_option(p, s, "no-length-rule")        ? "ranked pairs"
+                                                           : "and the length rule",
+             name, n, share, share);
+    if (right.found)
+        page_put(p, "%p<br><span class=\"soft\">%q to %q</span><svg class=\"mark\">"
+                 "<line class=\"ref\" x1=\"50%%\" x2=\"50%%\" y2=\"100%%\"/><line class=\"ci\" "
+                 "x1=\"%x\" x2=\"%x\" y1=\"50%%\" y2=\"50%%\"/></svg></td>", right.mean,
+                 right.low, right.high, right.low, right.high);
+    else page_put(p, "<span class=\"soft\">missing</span></td>");
+    page_cell(p, &length, 1000, 1);
+    page_cell(p, &gold, 1, 3);
+    page_put(p, "</tr>\n");
+    return ALMOST_OK;
+}
+
+static almost_status page_waterfall(page *p) {
+    double first = 0;
+    const json *s = page_stage(p, NULL, "prompts"), **row;
+    size_t n;
+    TRY(page_rows(p, page_option(p, s, "counts"), &row, &n));
+    if (n)
+        page_put(p, "<p>Of %0 queries drawn, %0 were accepted: %0 were empty, %0 malformed, %0 "
+                 "too close to one already there.</p>\n", page_value(row[0], "drawn"),
+                 page_value(row[0], "accepted"), page_value(row[0], "empty"),
+                 page_value(row[0], "bad"), page_value(row[0], "overlap"));
+    TRY(page_rules(p));
+    page_put(p, "<div class=\"wide\"><table><tr><th>filter, added one by one</th>"
+             "<th>pairs (yield)</th><th>precision against gold</th><th>length gap, characters"
+             "</th><th>gold gap</th></tr>\n");
+    for (s = NULL; (s = page_stage(p, s, "compare"));) TRY(page_waterfall_row(p, s, &first));
+    page_put(p, "</table></div>\n");
+    if (!page_stage(p, NULL, "compare"))
+        page_missing(p, "comparisons", "almost compare");
+    return ALMOST_OK;
+}
+
+/* ---- 4: reward model ---- */
+
+/* Every figure of one metric: a line per model, a column per group. */
+static void page_groups(page *p, const char *metric) {
+    const char *group[GROUPS_MOST + 3];
+    size_t n = 0;
+    for (size_t i = 0; i < p->rows; i++) {
+        const char *g = page_text(p->row[i], "group");
+        size_t k = 0;
+        if (!page_row_is(p->row[i], metric, NULL, NULL) || n == COUNT(group)) continue;
+        while (k < n && strcmp(group[k], g)) k++;
+        if (k == n) group[n++] = g;
+    }
+    page_put(p, "<div class=\"wide\"><table><tr><th></th>");
+    for (size_t k = 0; k < n; k++) page_put(p, "<th>%s</th>", group[k]);
+    for (size_t i = 0; i < p->rows; i++) {
+        const char *name = page_text(p->row[i], "name");
+        if (!page_row_is(p->row[i], metric, NULL, "all") || page_degenerate(name)) continue;
+        page_put(p, "</tr>\n<tr><td>%s</td>", name);
+        for (size_t k = 0; k < n; k++) {
+            page_figure f = page_find(p, metric, name, group[k]);
+            if (f.high > f.low)
+                page_put(p, "<td>%p<br><span class=\"soft\">%q to %q</span></td>", f.mean, f.low,
+                         f.high);
+            else if (f.found) page_put(p, "<td>%3</td>", f.mean);
+            else page_put(p, "<td class=\"soft\">&ndash;</td>");
+        }
+    }
+    page_put(p, "</tr></table></div>\n");
+}
+
+/* How right the reward model is where it says it is p sure, on pairs of the policies' own
+ * answers that gold tells apart. */
+static almost_status page_calibration(page *p) {
+    const page_contest *c = &p->talk;
+    double *x = arena_take(&p->r, c->n + 1, sizeof *x);
+    calibration k;
+    size_t n = 0;
+    if (!x) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < c->n; i++)
+        if (c->gold[0][i] != c->gold[1][i]) {
+            double d = (double)c->reward[0][i] - (double)c->reward[1][i];
+            x[n++] = c->gold[0][i] > c->gold[1][i] ? d : -d;
+        }
+    page_put(p, "<h3>Calibration</h3>\n");
+    if (!n) {
+        page_missing(p, "answers of two policies to score", "almost answer");
+        return ALMOST_OK;
+    }
+    stat_calibration(x, n, &k);
+    page_put(p, "<p>Where it prefers one of the two policies' answers with probability p, how "
+             "often does gold agree? %z pairs, mean gap %p.</p>\n<div>", n, k.ece);
+    page_axis axis = {0, 1, 0, 1};
+    for (int i = 0; i < CALIBRATION_BINS; i++) {
+        char label[64];
+        estimate e = {0};
+        if (!k.n[i]) continue;
+        snprintf(label, sizeof label, "p from %d%% (%lld pairs)", 50 + 5 * i,
+                 (long long)k.n[i]);
+        stat_wilson(k.was[i], (size_t)k.n[i], &e.wilson_low, &e.wilson_high);
+        page_figure f = {k.was[i], e.wilson_low, e.wilson_high, (double)k.n[i], 1};
+        axis.ref = k.said[i];
+        page_strip(p, &axis, "", label, &f, "");
+    }
+    axis.ref = page_value(NULL, "");
+    page_ticks(p, &axis);
+    page_put(p, "</div>\n");
+    return ALMOST_OK;
+}
+
+static almost_status page_reward(page *p) {
+    page_axis x = {0, 1, 0.5, 1};
+    const char *last = "";
+    for (size_t i = 0; i < p->rows; i++) {
+        const char *metric = page_text(p->row[i], "metric");
+        if (strncmp(metric, "accuracy on ", 12) || !strcmp(metric, last)) continue;
+        last = metric;
+        page_put(p, "<h3>%s</h3>\n", metric);
+        page_strips(p, &x, metric, "all");
+        page_groups(p, metric);
+    }
+    if (!*last) page_missing(p, "accuracy of reward models", "almost eval rm");
+    TRY(page_calibration(p));
+    return ALMOST_OK;
+}
+
+/* ---- 5: learning curves ---- */
+
+typedef struct { const char *name; const json **row; size_t n; } page_log;
+
+#define PAGE_LOGS 8     /* runs in one panel */
+#define PAGE_WINDOWS 60 /* points of a curve at most */
+
+/* Mean of the key over window k of m; *seen counts values. */
+static double page_window(const page_log *l, const char *key, size_t k, size_t m,
+                          size_t *seen) {
+    double sum = 0;
+    *seen = 0;
+    for (size_t i = l->n * k / m; i < l->n * (k + 1) / m; i++) {
+        double v = page_value(l->row[i], key);
+        if (!page_has(v)) continue;
+        sum += v;
+        ++*seen;
+    }
+    return *seen ? sum / (double)*seen : 0;
+}
+
+/* Inside a plot: an area of 1000 x 1000 units, stretched to the plot's size. */
+#define PAGE_BOX                                                                           \
+    "<svg viewBox=\"0 0 1000 1000\" preserveAspectRatio=\"none\" width=\"100%%\" height=\"100%%\">"
+
+/* Begins a plot: its name, the ends of its axis, a frame; the caller closes the svg. */
+static void page_plot(page *p, const char *kind, const char *name, double low, double high) {
+    page_put(p, "<div class=\"panel %r\"><div class=\"ends\"><b>%s</b><span class=\"soft\">",
+             kind, name);
+    page_short(p, low);
+    page_put(p, " to ");
+    page_short(p, high);
+    page_put(p, "</span></div><svg><line class=\"rule\" x2=\"100%%\"/><line class=\"rule\" "
+             "x2=\"100%%\" y1=\"100%%\" y2=\"100%%\"/>");
+}
+
+/* One metric of several runs as one small panel; first and last values in words. */
+static void page_panel(page *p, const page_log *log, size_t logs, const char *key) {
+    double low = 1e300, high = -1e300, v[PAGE_LOGS][PAGE_WINDOWS];
+    size_t m[PAGE_LOGS], seen;
+    for (size_t i = 0; i < logs; i++) {
+        m[i] = MIN(log[i].n, (size_t)PAGE_WINDOWS);
+        for (size_t k = 0; k < m[i]; k++) {
+            v[i][k] = page_window(&log[i], key, k, m[i], &seen);
+            if (!seen) m[i] = 0;
+            else low = MIN(low, v[i][k]), high = MAX(high, v[i][k]);
+        }
+    }
+    if (low > high) return;
+    double room = high > low ? high - low : high > 0 ? high : 1;
+    page_plot(p, "", key, low, high);
+    page_put(p, PAGE_BOX);
+    for (size_t i = 0; i < logs; i++) {
+        page_put(p, "<polyline class=\"k%i\" points=\"", (int)(i % 6));
+        for (size_t k = 0; k < m[i]; k++)
+            page_put(p, "%0,%0 ", 1000 * (double)k / (double)MAX(m[i] - 1, (size_t)1),
+                     1000 * (high - v[i][k]) / room);
+        page_put(p, "\"/>");
+    }
+    page_put(p, "</svg></svg><div class=\"key\">");
+    for (size_t i = 0; i < logs; i++) {
+        if (!m[i]) continue;
+        page_put(p, "<span class=\"t%i\"><b>%s</b> ", (int)(i % 6), log[i].name);
+        page_short(p, v[i][0]);
+        page_put(p, " &rarr; ");
+        page_short(p, v[i][m[i] - 1]);
+        page_put(p, "</span> ");
+    }
+    page_put(p, "</div></div>\n");
+}
+
+/* All runs of one command: a panel for each of the keys they have. */
+static almost_status page_curves_of(page *p, const char *kind, size_t *shown) {
+    static const char *const keys[] = {
+        "loss", "mean_token_accuracy", "rewards/accuracies", "rewards/margins",
+        "rewards/chosen", "rewards/rejected", "grad_norm", "objective/kl",
+        "objective/kl_exact", "objective/scores", "objective/rlhf_reward",
+        "objective/entropy", "policy/approxkl_avg", "policy/clipfrac_avg", "loss/value_avg",
+        "val/explained_variance", "val/ratio", "val/mean_length", "kl_coef"};
+    page_log log[PAGE_LOGS];
+    size_t logs = 0, rest = 0;
+    for (const json *s = NULL; (s = page_stage(p, s, kind));) {
+        const char *file = page_option(p, s, "metrics");
+        page_log l = {page_stem(p, file), NULL, 0};
+        TRY(page_rows(p, file, &l.row, &l.n));
+        if (l.n && logs < PAGE_LOGS) log[logs++] = l;
+        else rest += l.n != 0;
+    }
+    if (!logs) return ALMOST_OK;
+    page_put(p, "<h3>%s</h3>\n<div class=\"grid\">\n", kind);
+    for (size_t k = 0; k < COUNT(keys); k++) page_panel(p, log, logs, keys[k]);
+    page_put(p, "</div>\n");
+    if (rest) page_put(p, "<p class=\"missing\">%z more runs are not drawn.</p>\n", rest);
+    ++*shown;
+    return ALMOST_OK;
+}
+
+static almost_status page_curves(page *p) {
+    static const char *const commands[] = {"pretrain", "rm", "sft", "dpo", "ppo"};
+    size_t shown = 0;
+    for (size_t i = 0; i < COUNT(commands); i++) TRY(page_curves_of(p, commands[i], &shown));
+    if (!shown) page_missing(p, "metrics of training", "almost rm, sft, ppo with metrics=");
+    return ALMOST_OK;
+}
+
+/* ---- 6: reward against distance ---- */
+
+/* The answers file of a model, as the name that figures carry; "" if it never answered. */
+static const char *page_answers(page *p, const char *file) {
+    for (const json *s = NULL; (s = page_stage(p, s, "answer"));)
+        if (!strcmp(page_option(p, s, "model"), file))
+            return page_stem(p, page_option(p, s, "out"));
+    return "";
+}
+
+/* One PPO run: its name, the answers at its end and start, its metrics, its last sqrt(KL). */
+typedef struct {
+    const char *name, *answers, *start;
+    const json **row;
+    size_t n;
+    double end;
+} page_path;
+
+/* sqrt(KL) of iteration i, exact where it was computed. */
+static double page_distance(const page_path *w, size_t i) {
+    double kl = page_value(w->row[i], "objective/kl_exact");
+    if (!page_has(kl)) kl = page_value(w->row[i], "objective/kl");
+    return kl > 0 ? m_sqrt(kl) : 0;
+}
+
+static void page_plot_end(page *p, double far) {
+    page_put(p, "</svg><div class=\"ends soft\"><span>0</span><span>&radic;KL</span>"
+             "<span>%2</span></div></div>\n", far);
+}
+
+static void page_frontier_proxy(page *p, const page_path *w, size_t n, double far) {
+    double low = 1e300, high = -1e300;
+    for (size_t k = 0; k < n; k++)
+        for (size_t i = 0; i < w[k].n; i++) {
+            double v = page_value(w[k].row[i], "objective/scores");
+            if (page_has(v)) low = MIN(low, v), high = MAX(high, v);
+        }
+    if (low >= high) return;
+    page_plot(p, "tall", "proxy: mean reward of rollouts", low, high);
+    for (size_t k = 0; k < n; k++) {
+        page_put(p, PAGE_BOX "<polyline class=\"k%i\" opacity=\".3\" points=\"", (int)(k % 6));
+        for (size_t i = 0; i < w[k].n; i++)
+            page_put(p, "%0,%0 ", 1000 * page_distance(&w[k], i) / far,
+                     1000 * (high - page_value(w[k].row[i], "objective/scores")) / (high - low));
+        page_put(p, "\"/></svg>");
+        for (size_t i = 0; i < w[k].n; i++) {
+            double v = page_value(w[k].row[i], "objective/scores");
+            if (page_has(v))
+                page_put(p, "<circle class=\"k%i\" cx=\"%x\" cy=\"%x\" r=\"%r\"/>", (int)(k % 6),
+                         page_distance(&w[k], i) / far, (high - v) / (high - low),
+                         i + 1 == w[k].n ? "5" : "2.5");
+        }
+    }
+    page_plot_end(p, far);
+}
+
+/* A gold point with its interval. */
+static void page_gold(page *p, const page_figure *f, double x, double most, int colour) {
+    if (!f->found) return;
+    page_put(p, "<line class=\"k%i\" stroke-width=\"2\" x1=\"%x\" x2=\"%x\" y1=\"%x\" "
+             "y2=\"%x\"/><circle class=\"k%i\" cx=\"%x\" cy=\"%x\" r=\"4\"/>", colour, x, x,
+             1 - f->low / most, 1 - f->high / most, colour, x, 1 - f->mean / most);
+}
+
+static void page_frontier_gold(page *p, const page_path *w, size_t n, double far) {
+    double most = page_most(p, "gold", "all");
+    page_plot(p, "tall", "gold: the judge's mean score of answers", 0, most);
+    for (size_t k = 0; k < n; k++) {
+        page_figure start = page_find(p, "gold", w[k].start, "all"),
+                    end = page_find(p, "gold", w[k].answers, "all");
+        if (start.found && end.found)
+            page_put(p, "<line class=\"k%i\" opacity=\".3\" x1=\"0\" x2=\"%x\" y1=\"%x\" "
+                     "y2=\"%x\"/>", (int)(k % 6), w[k].end / far, 1 - start.mean / most,
+                     1 - end.mean / most);
+        page_gold(p, &start, 0, most, 5);
+        page_gold(p, &end, w[k].end / far, most, (int)(k % 6));
+    }
+    page_plot_end(p, far);
+}
+
+static almost_status page_frontier(page *p) {
+    size_t n = 0, most = 0;
+    double far = 0.1;
+    for (const json *s = NULL; (s = page_stage(p, s, "ppo"));) most++;
+    page_path *w = arena_take(&p->r, most + 1, sizeof *w);
+    if (!w) return ALMOST_ERR_MEMORY;
+    for (const json *s = NULL; (s = page_stage(p, s, "ppo"));) {
+        page_path *q = &w[n];
+        q->name = page_stem(p, page_option(p, s, "out"));
+        q->answers = page_answers(p, page_option(p, s, "out"));
+        q->start = page_answers(p, page_option(p, s, "policy"));
+        TRY(page_rows(p, page_option(p, s, "metrics"), &q->row, &q->n));
+        for (size_t i = 0; i < q->n; i++) far = MAX(far, q->end = page_distance(q, i));
+        n += q->n != 0;
+    }
+    if (n) {
+        page_put(p, "<div class=\"grid two\">\n");
+        page_frontier_proxy(p, w, n, far);
+        page_frontier_gold(p, w, n, far);
+        page_put(p, "</div><p class=\"key\">");
+        for (size_t k = 0; k < n; k++)
+            page_put(p, "<span class=\"t%i\"><b>%s</b> ends at &radic;KL %2</span> ", (int)(k % 6),
+                     w[k].name, w[k].end);
+        page_put(p, "</p>\n");
+    } else page_missing(p, "metrics of PPO", "almost ppo with metrics=");
+    return ALMOST_OK;
+}
+
+/* ---- 7: who wins ---- */
+
+static void page_win_cell(page *p, const char *x, const char *y) {
+    char name[160];
+    snprintf(name, sizeof name, "%.70s over %.70s", x, y);
+    page_figure f = page_find(p, "win rate", name, "all");
+    if (!f.found) { // the other way round
+        snprintf(name, sizeof name, "%.70s over %.70s", y, x);
+        page_figure g = page_find(p, "win rate", name, "all");
+        page_figure turned = {1 - g.mean, 1 - g.high, 1 - g.low, g.n, g.found};
+        f = turned;
+    }
+    page_figure sure = page_find(p, "p of the sign test (Holm)", name, "all");
+    if (!f.found) {
+        page_put(p, "<td class=\"soft\">%r</td>", strcmp(x, y) ? "&ndash;" : "");
+        return;
+    }
+    double depth = f.mean > 0.5 ? f.mean - 0.5 : 0.5 - f.mean;
+    page_put(p, "<td style=\"background:rgb(var(--%r)/%2)\"><b>%p%r</b>"
+             "<svg><line class=\"ref\" x1=\"50%%\" x2=\"50%%\" y2=\"100%%\"/><line class=\"ci\" "
+             "x1=\"%x\" x2=\"%x\" y1=\"50%%\" y2=\"50%%\"/></svg><span>%q to %q</span></td>",
+             f.mean > 0.5 ? "good" : "poor", MIN(0.05 + 1.6 * depth, 0.8), f.mean,
+             sure.found && sure.mean < 0.05 ? "*" : "", f.low, f.high, f.low, f.high);
+}
+
+#define PAGE_SYSTEMS 16
+
+/* Distinct names in "x over y", in order of appearance. */
+static size_t page_systems(page *p, const char *names[PAGE_SYSTEMS]) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->rows; i++) {
+        const char *both = page_text(p->row[i], "name"), *cut = strstr(both, " over ");
+        if (!cut || !page_row_is(p->row[i], "win rate", NULL, "all")) continue;
+        const char *one[2] = {slice_keep(&p->r, both, (size_t)(cut - both)), cut + 6};
+        for (int k = 0; k < 2; k++) {
+            size_t at = 0;
+            while (at < n && one[k] && strcmp(names[at], one[k])) at++;
+            if (one[k] && at == n && n < PAGE_SYSTEMS) names[n++] = one[k];
+        }
+    }
+    return n;
+}
+
+static almost_status page_wins(page *p) {
+    const char *name[PAGE_SYSTEMS];
+    size_t n = page_systems(p, name);
+    page_axis x = {0, page_most(p, "gold", "all"), page_value(NULL, ""), 0};
+    if (n) page_put(p, "<div class=\"wide\"><table class=\"wins\"><tr><th></th>");
+    else page_missing(p, "win rates", "almost eval answers");
+    for (size_t k = 0; k < n; k++) page_put(p, "<th>%s</th>", name[k]);
+    for (size_t i = 0; i < n; i++) {
+        page_put(p, "</tr>\n<tr><th>%s</th>", name[i]);
+        for (size_t k = 0; k < n; k++) page_win_cell(p, name[i], name[k]);
+    }
+    if (n) page_put(p, "</tr></table></div>\n");
+    page_put(p, "<h3>Mean gold of their answers</h3>\n");
+    if (!page_strips(p, &x, "gold", "all"))
+        page_missing(p, "gold of policies", "almost eval answers");
+    return ALMOST_OK;
+}
+
+/* ---- 8: lengths ---- */
+
+#define PAGE_BINS 24
+
+/* Characters per text of one file; the last bin holds everything longer. */
+static void page_histogram(page *p, const char *name, const json **row, size_t n,
+                           double most) {
+    size_t count[PAGE_BINS] = {0}, top = 1, half = 0, under = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *s = page_text(row[i], "text");
+        double at = (double)slice_chars(s, strlen(s)) / most * PAGE_BINS;
+        size_t bin = at < PAGE_BINS - 1 ? (size_t)at : PAGE_BINS - 1;
+        top = MAX(top, ++count[bin]);
+    }
+    while (half < PAGE_BINS - 1 && 2 * (under + count[half]) < n) under += count[half++];
+    page_put(p, "<div class=\"panel\"><b>%s</b><svg>", name);
+    for (int k = 0; k < PAGE_BINS; k++)
+        page_put(p, "<rect class=\"f0\" opacity=\"%2\" x=\"%x\" width=\"%x\" y=\"%x\" "
+                 "height=\"%x\"/>", (size_t)k == half ? 1.0 : 0.45,
+                 k / (double)PAGE_BINS, 0.85 / PAGE_BINS,
+                 1 - (double)count[k] / (double)top, (double)count[k] / (double)top);
+    page_put(p, "<line class=\"rule\" x2=\"100%%\" y1=\"100%%\" y2=\"100%%\"/></svg>"
+             "<div class=\"ends soft\"><span>0</span><span>median %0</span><span>%0+</span></div>"
+             "</div>\n", ((double)half + 0.5) * most / PAGE_BINS, most);
+}
+
+/* Panels for the files that an option of a command names. */
+static almost_status page_histograms(page *p, const char *kind, const char *key,
+                                     const char *title, size_t *shown) {
+    size_t before = *shown;
+    for (const json *s = NULL; (s = page_stage(p, s, kind));) {
+        const char *file = page_option(p, s, key);
+        const json **row;
+        size_t n;
+        TRY(page_rows(p, file, &row, &n));
+        if (!n) continue;
+        if (*shown == before) page_put(p, "<h3>%s</h3>\n<div class=\"grid small\">\n", title);
+        page_histogram(p, page_stem(p, file), row, n, 240);
+        ++*shown;
+    }
+    if (*shown > before) page_put(p, "</div>\n");
+    return ALMOST_OK;
+}
+
+static almost_status page_lengths(page *p) {
+    size_t shown = 0;
+    TRY(page_histograms(p, "answer", "out", "Answers of the policies", &shown));
+    TRY(page_histograms(p, "respond", "raw", "Raw replies of the configurations", &shown));
+    if (!shown) page_missing(p, "answers and raw replies", "almost answer");
+    return ALMOST_OK;
+}
+
+/* ---- 9: transcripts ---- */
+
+/* Keeps of all questions those of one turn that the judge understands, with gold. */
+static almost_status page_contest_gold(page *p, const judge *j, const question_set *q,
+                                       size_t n) {
+    page_contest *c = &p->talk;
+    for (size_t i = 0; i < n; i++) {
+        int understood = 0;
+        int64_t total[2];
+        size_t turns;
+        for (int k = 0; k < 2; k++)
+            TRY(bench_grade(p->a, j, q->item[i].text, c->answer[k][i], &total[k], &turns,
+                            &understood));
+        if (!understood || turns != 1) continue;
+        c->ask[c->n] = q->item[i].text;
+        for (int k = 0; k < 2; k++) {
+            c->answer[k][c->n] = c->answer[k][i];
+            c->gold[k][c->n] = (double)total[k] / 1000;
+        }
+        c->n++;
+    }
+    return ALMOST_OK;
+}
+
+static almost_status page_contest_reward(page *p, const char *rm_file) {
+    page_contest *c = &p->talk;
+    char path[CALL_PATH];
+    model *rm;
+    TRY(call_resolve(&p->at, rm_file, path));
+    TRY(model_load(p->a, path, &rm));
+    almost_status s = ALMOST_OK;
+    if (!rm->tok) s = fail(p->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer", path);
+    for (int k = 0; k < 2 && s == ALMOST_OK; k++)
+        s = score_texts(rm, "report", c->ask, c->answer[k], c->n, QUIRKS_FIXED, c->reward[k]);
+    model_free(rm);
+    return s;
+}
+
+/* Reads both policies' answers to the questions in `file`, and scores them. */
+static almost_status page_contest_score(page *p, const char *file, const char *answers[2],
+                                        const char *rm_file) {
+    page_contest *c = &p->talk;
+    char path[CALL_PATH];
+    question_set q;
+    world *w;
+    judge *j = NULL;
+    size_t n = 0;
+    TRY(call_resolve(&p->at, file, path));
+    TRY(questions_load(p->a, &p->r, path, &q));
+    for (int k = 0; k < 2; k++) {
+        const json **row;
+        TRY(page_rows(p, answers[k], &row, &n));
+        n = MIN(n, q.n);
+        TRY(call_resolve(&p->at, answers[k], path));
+        TRY(answers_read(p->a, &p->r, path, q.item, n, &c->answer[k]));
+        c->gold[k] = arena_take(&p->r, n + 1, sizeof **c->gold);
+        c->reward[k] = arena_take(&p->r, n + 1, sizeof **c->reward);
+        if (!c->gold[k] || !c->reward[k]) return ALMOST_ERR_MEMORY;
+    }
+    if (!(c->ask = arena_take(&p->r, n + 1, sizeof *c->ask))) return ALMOST_ERR_MEMORY;
+    TRY(call_resolve(&p->at, "data/", path));
+    TRY(world_load(p->a, path, &w));
+    almost_status s = judge_open(p->a, w, &j);
+    if (s == ALMOST_OK) s = page_contest_gold(p, j, &q, n);
+    judge_free(j);
+    world_free(w);
+    return s == ALMOST_OK && c->n ? page_contest_reward(p, rm_file) : s;
+}
+
+/* Finds the last PPO whose policy and start both answered the same questions. */
+static almost_status page_contest_find(page *p) {
+    for (const json *s = NULL; (s = page_stage(p, s, "ppo"));) {
+        const char *who[2] = {page_option(p, s, "out"), page_option(p, s, "policy")};
+        const char *file[2] = {"", ""}, *ask[2] = {"", ""}, *rm = page_option(p, s, "rm");
+        char path[CALL_PATH];
+        for (const json *t = NULL; (t = page_stage(p, t, "answer"));)
+            for (int k = 0; k < 2; k++)
+                if (!strcmp(page_option(p, t, "model"), who[k])) {
+                    file[k] = page_option(p, t, "out");
+                    ask[k] = page_option(p, t, "queries");
+                    p->talk.name[k] = page_stem(p, file[k]);
+                }
+        TRY(call_resolve(&p->at, rm, path));
+        if (!*file[0] || !*file[1] || strcmp(ask[0], ask[1]) || !file_exists(path)) continue;
+        return page_contest_score(p, ask[0], file, rm);
+    }
+    return ALMOST_OK;
+}
+
+/* (x - mean) / deviation over both policies, for one reward or gold. */
+static void page_scale(const page_contest *c, int gold, double *mean, double *sd) {
+    double sum = 0, square = 0, n = 2 * (double)c->n;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < c->n; i++)
+            sum += gold ? c->gold[k][i] : (double)c->reward[k][i];
+    *mean = sum / n;
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < c->n; i++) {
+            double d = (gold ? c->gold[k][i] : (double)c->reward[k][i]) - *mean;
+            square += f64_keep(d * d);
+        }
+    *sd = square > 0 ? m_sqrt(square / n) : 1;
+}
+
+static void page_transcript(page *p, size_t i) {
+    const page_contest *c = &p->talk;
+    page_put(p, "<div class=\"pair\"><p class=\"q\">%s</p>", c->ask[i]);
+    for (int k = 0; k < 2; k++)
+        page_put(p, "<div><b class=\"t%i\">%s</b> <span class=\"soft\">reward %2 &middot; gold "
+                 "%2</span><p>%s</p></div>", k ? 5 : 0, c->name[k], (double)c->reward[k][i],
+                 c->gold[k][i], c->answer[k][i]);
+    page_put(p, "</div>\n");
+}
+
+/* The three questions with the largest rank value, ties to the earlier one. */
+static void page_top(page *p, const char *title, double *value) {
+    page_put(p, "<h3>%s</h3>\n", title);
+    for (size_t shown = 0; shown < MIN(p->talk.n, (size_t)3); shown++) {
+        size_t best = 0;
+        for (size_t i = 1; i < p->talk.n; i++)
+            if (value[i] > value[best]) best = i;
+        page_transcript(p, best);
+        value[best] = -1e300;
+    }
+}
+
+static almost_status page_transcripts(page *p) {
+    const page_contest *c = &p->talk;
+    double *v = arena_take(&p->r, c->n + 1, sizeof *v), mean[2], sd[2];
+    if (!v) return ALMOST_ERR_MEMORY;
+    for (int k = 0; k < 2; k++) page_scale(c, k, &mean[k], &sd[k]);
+    for (int kind = 0; kind < 3 && c->n; kind++) {
+        for (size_t i = 0; i < c->n; i++) {
+            double r = ((double)c->reward[0][i] - mean[0]) / sd[0];
+            double g = (c->gold[0][i] - mean[1]) / sd[1];
+            v[i] = kind == 0 ? g + r / 1024 : kind == 1 ? -g - r / 1024 : r - g;
+        }
+        page_top(p, kind == 0 ? "Best" : kind == 1 ? "Worst" : "Most hacked", v);
+    }
+    if (!c->n) page_missing(p, "answers of a PPO policy and of its start", "almost answer");
+    return ALMOST_OK;
+}
+
+/* ---- 10: judge and benchmarks ---- */
+
+static almost_status page_judge(page *p) {
+    static const struct { const char *metric, *group, *title; double ref; } kinds[] = {
+        {"judge agreement", NULL, "Judge against hand-written judgements, by category", 0.5},
+        {"MC1 by likelihood", "all", "Truthful choices (MC1 by likelihood)", 0.25},
+        {"MC1 by P(true)", "all", "Truthful choices (MC1 by P(true))", 0.25},
+        {"HHH by likelihood", "all", "Written pairs by likelihood", 0.5},
+        {"HHH by P(A), P(B)", "all", "Written pairs by P(A), P(B)", 0.5},
+        {"P(true) after true demonstrations", "all", "Belief in true values after true "
+         "demonstrations", 0.5},
+        {"P(true) after false demonstrations", "all", "The same after false demonstrations",
+         0.5}};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        page_axis x = {0, 1, kinds[i].ref, 1};
+        page_put(p, "<h3>%s</h3>\n", kinds[i].title);
+        if (!page_strips(p, &x, kinds[i].metric, kinds[i].group))
+            page_missing(p, kinds[i].metric, "almost eval");
+    }
+    return ALMOST_OK;
+}
+
+/* ---- 11: digests ---- */
+
+static almost_status page_digests(page *p) {
+    size_t number = 0;
+    page_put(p, "<table class=\"digests\"><tr><th></th><th>command and files</th></tr>\n");
+    for (const json *s = NULL; (s = page_stage(p, s, ""));) {
+        const json *outs = json_get(s, "outputs");
+        page_put(p, "<tr><td>%z</td><td><code class=\"d\">%s</code>", ++number,
+                 page_text(s, "command"));
+        for (const json *o = json_is(outs, JSON_OBJECT) ? outs->child : NULL; o; o = o->next)
+            page_put(p, "<code class=\"soft\">%s &ensp;<b>%s</b></code>",
+                     json_is(o, JSON_STRING) ? o->s : "", o->key);
+        page_put(p, "</td></tr>\n");
+    }
+    page_put(p, "</table>");
+    return ALMOST_OK;
+}
+
+/* ---- the page ---- */
+
+static const struct {
+    const char *id, *title, *about, *caption;
+    almost_status (*draw)(page *p);
+} PAGE_SECTIONS[] = {
+    {"claims", "The abstract's two claims",
+     "The only figures of the paper quoted here, beside the rows that ask the same question of "
+     "this run.",
+     "Win rate, ties half. Hollow: the paper's abstract, people judging 7B models; its intervals "
+     "are not in the abstract. Filled: this run, the gold judge, models of this world with the "
+     "same roles. The two measure different things: agreement in sign is all they can share, and "
+     "a miss here says that the mechanism did not come through in this run.",
+     page_claims},
+    {"ranking", "Does the ranking hold?",
+     "The rule of thumb orders the configurations from best to worst before anybody looks. Mean "
+     "gold of their raw replies should fall down the list.",
+     "Gold is the judge's score from 0 to 1, of replies to the run's own prompts that lie within "
+     "its grammar; differences are paired by prompt.",
+     page_ranking},
+    {"waterfall", "What each filter does",
+     "A filter earns its place if the labels that survive it agree with the judge more often, at "
+     "a yield one can afford, and without making the chosen reply merely longer.",
+     "Gaps are chosen minus rejected. Precision counts pairs in the judge's grammar, a tie as "
+     "half; the dotted line is one half, what labels without information would have. The yield is "
+     "relative to the first row.",
+     page_waterfall},
+    {"rm", "The reward model",
+     "Accuracy on pairs written before it was trained, beside rows that nobody earned (grey). A "
+     "reward model is worth reading further only if it clears all of those.",
+     "Calibration error and accuracy at equal length (a logistic fit of being right against the "
+     "difference in length, read at zero) are plain numbers. In the calibration chart the dotted "
+     "line is the mean p that the model claimed; intervals there are Wilson's.",
+     page_reward},
+    {"curves", "Learning curves",
+     "Every training run of the recipe, with the metric names that TRL uses.",
+     "From a run's first step at the left edge to its last at the right; above 60 steps a point "
+     "is the mean of a window of steps. Beside each name stand the ends of its axis; arrows give "
+     "each run's first and last point.",
+     page_curves},
+    {"frontier", "Reward against distance",
+     "As PPO moves away from where it began, the proxy it is paid by should rise; gold, which it "
+     "never sees, tells whether that was worth anything.",
+     "KL per reply to the starting policy in nats, exact (summed over the vocabulary) where the "
+     "run has it. Small dots are iterations, the large one the last. Gold is known only where a "
+     "policy answered the evaluation questions: at the start (grey) and at the end.",
+     page_frontier},
+    {"wins", "Who wins",
+     "Every policy against every other, judged by gold in both orders on the same questions. A "
+     "row's colour says how it fares against the column.",
+     "Win rates count a tie as half; the dotted line in a cell is one half. A star: sign test "
+     "with Holm's correction over all pairs, p below .05.",
+     page_wins},
+    {"lengths", "Lengths",
+     "The first thing a reward model learns by mistake is length. If a policy's answers drift in "
+     "length, look here before believing a win rate.",
+     "Characters of each answer; panels have one scale across and their own up. The dark bar "
+     "holds the median, the last bar everything longer.",
+     page_lengths},
+    {"transcripts", "Best, worst, most hacked",
+     "Chosen by rule, not by hand: the final policy's answers with the highest gold, the lowest "
+     "gold, and the largest excess of reward over gold.",
+     "Questions of one turn within the judge's grammar. Gold runs from 0 to 1; rewards are the "
+     "reward model's, compared with gold after both are scaled to mean 0 and deviation 1 over "
+     "both policies' answers. Equal gold is ordered by reward.",
+     page_transcripts},
+    {"judge", "Judge and benchmarks",
+     "Nothing above is worth more than the judge. Below it, what the language models themselves "
+     "know.",
+     "The dotted line is chance (for the beliefs: one half).",
+     page_judge},
+    {"digests", "Every file and its command",
+     "In a folder that holds <code>data/</code> and <code>weights/</code>, each line after "
+     "<code>almost</code> makes its files again with these SHA-256 digests, on any machine; "
+     "<code>almost verify RUN</code> or <code>sha256sum -c SHA256SUMS</code> hashes the run's own.",
+     "From <code>manifest.json</code>. Weights and data that went in are named there with their "
+     "digests too.",
+     page_digests}};
+
+static void page_head(page *p) {
+    char hex[65];
+    size_t stages, files;
+    page_run_digest(p, hex, &stages, &files);
+    page_put(p, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+             "<title>almost: run %s</title>\n<style>\n%r%r</style></head>\n<body><header>\n"
+             "<p class=\"meta\">almost %r &middot; contract %s &middot; preset %s</p>\n"
+             "<h1>Aligning large language models through synthetic feedback, in a world where "
+             "the truth is known</h1>\n", page_text(p->root, "preset"), PAGE_STYLE, PAGE_STYLE_2,
+             ALMOST_VERSION, page_text(p->root, "contract"), page_text(p->root, "preset"));
+    page_put(p, "<p>Three vanilla language models answer self-made questions; \"larger, more "
+             "shots, better demonstrations win\" becomes synthetic comparisons; they train a "
+             "reward model, which guides self-play, supervised fine-tuning and PPO. The paper "
+             "asked people and GPT-4; here a deterministic judge knows every fact of a small "
+             "built-in world, and no training stage ever sees it. The figures say whether the "
+             "mechanism works <em>in this world</em>, not what the paper's models would do.</p>\n"
+             "<p class=\"meta\">%z stages, %z artefacts, run digest <code>%s</code><br>"
+             "Intervals are 95%%, by cluster bootstrap over prompts within this one run: they "
+             "do not cover the choice of training seed.</p>\n", stages, files, hex);
+    page_put(p, "<div class=\"tiles\">\n");
+    page_tile(p, "Judge agrees with hand-written judgements",
+              page_find(p, "judge agreement", "judge", "all"));
+    page_tile(p, "Synthetic labels agree with the judge",
+              page_find(p, "label precision", page_final_pairs(p), "all"));
+    page_tile(p, "Reward model right on written pairs",
+              page_find(p, "accuracy on hhh_pairs", "rm", "all"));
+    page_tile(p, "PPO wins against SFT", page_find(p, "win rate", "ppo over sft", "all"));
+    page_put(p, "</div>\n<nav>");
+    for (size_t i = 0; i < COUNT(PAGE_SECTIONS); i++)
+        page_put(p, "<a href=\"#%r\">%z&ensp;%r</a>", PAGE_SECTIONS[i].id, i + 1,
+                 PAGE_SECTIONS[i].title);
+    page_put(p, "</nav>\n</header>\n<main>\n");
+}
+
+static almost_status page_body(page *p) {
+    TRY(page_contest_find(p));
+    page_head(p);
+    for (size_t i = 0; i < COUNT(PAGE_SECTIONS); i++) {
+        page_put(p, "<section id=\"%r\"><h2>%z&ensp;%r</h2>\n<p>%r</p>\n<figure>\n",
+                 PAGE_SECTIONS[i].id, i + 1, PAGE_SECTIONS[i].title, PAGE_SECTIONS[i].about);
+        TRY(PAGE_SECTIONS[i].draw(p));
+        page_put(p, "<figcaption>%r</figcaption></figure></section>\n",
+                 PAGE_SECTIONS[i].caption);
+    }
+    page_put(p, "</main></body></html>\n");
+    return text_status(&p->t);
+}
+
+/* The manifest of a run folder as JSON in r. */
+static almost_status page_manifest(almost *a, arena *r, const char *folder,
+                                   const json **root) {
+    char path[CALL_PATH];
+    const char *s;
+    size_t n;
+    json *all;
+    if (!path_join(path, sizeof path, folder, "manifest.json"))
+        return fail(a, ALMOST_ERR_ARGUMENT, "%s: the path is too long", folder);
+    TRY(prompt_file(a, r, path, &s, &n));
+    TRY(json_parse(a, r, path, s, n, &all));
+    *root = all;
+    if (json_is(json_get(all, "stages"), JSON_ARRAY)) return ALMOST_OK;
+    return fail(a, ALMOST_ERR_FORMAT, "%s: field stages: expected an array", path);
+}
+
+/* Writes FOLDER/report.html; data: the folder of the world. */
+static almost_status report_write(almost *a, const char *folder, const char *data) {
+    page p = {0};
+    char path[CALL_PATH];
+    const char *results = "results.json";
+    static const command self = {"report", "", "", NULL, {{0}}};
+    p.a = p.at.a = a;
+    p.at.cmd = &self;
+    p.at.folder = folder;
+    p.at.data = data;
+    p.at.weights = "";
+    arena_init(&p.r, a);
+    text_init(&p.t, a);
+    almost_status s = page_manifest(a, &p.r, folder, &p.root);
+    for (const json *st = NULL; s == ALMOST_OK && (st = page_stage(&p, st, "results"));)
+        results = page_option(&p, st, "out");
+    if (s == ALMOST_OK) s = page_rows(&p, results, &p.row, &p.rows);
+    if (s == ALMOST_OK) s = page_body(&p);
+    if (s == ALMOST_OK) s = call_resolve(&p.at, "report.html", path);
+    if (s == ALMOST_OK) s = file_write(a, path, p.t.s, p.t.n);
+    text_free(&p.t);
+    arena_free(&p.r);
+    return s;
+}
+
+/* ====================================================================
+ * [39] RECIPES
  * --------------------------------------------------------------------
  * A run is a text file of commands, executed in order in one folder. The
  * manifest keeps, per line, what went in and what came out by SHA-256; a
  * line whose key is unchanged and whose files are intact is not run again.
  * The ledger chains the lines, and each training stage chains its steps.
- * Uses: [05] text, [06] hashing, [08] platform, [10] JSON, [35], [36].
+ * Uses: [05] text, [06] hashing, [08] platform, [10] JSON, [35], [36], [38].
  * After this section a run can be resumed, verified and compared.
  * ==================================================================== */
 
@@ -22821,6 +24093,7 @@ static almost_status run_reproduce(call *c) {
         own.value[option_find(c->cmd, "weights", 7)] = made;
     }
     if (s == ALMOST_OK) s = run_recipe(&p, &own, preset);
+    if (s == ALMOST_OK) s = report_write(c->a, p.folder, call_text(c, "data"));
     if (s == ALMOST_OK) s = run_show(&p, c);
     if (s == ALMOST_OK) s = run_judge(&p, c, preset);
     arena_free(&p.r);
@@ -22828,23 +24101,13 @@ static almost_status run_reproduce(call *c) {
     return s;
 }
 
-/* The manifest of a run folder as JSON in r. */
+/* The stages of a run folder's manifest; they live in r. */
 static almost_status run_manifest(almost *a, arena *r, const char *folder,
                                   const json **stages) {
-    char path[CALL_PATH], *bytes;
-    size_t n;
-    json *root;
-    if (!path_join(path, sizeof path, folder, "manifest.json"))
-        return fail(a, ALMOST_ERR_ARGUMENT, "%s: the path is too long", folder);
-    TRY(file_read(a, path, &bytes, &n));
-    char *own = arena_take(r, n + 1, 1);
-    if (own) memcpy(own, bytes, n);
-    file_release(a, bytes, n);
-    if (!own) return ALMOST_ERR_MEMORY;
-    TRY(json_parse(a, r, path, own, n, &root));
+    const json *root;
+    TRY(page_manifest(a, r, folder, &root));
     *stages = json_get(root, "stages");
-    if (*stages && (*stages)->kind == JSON_ARRAY) return ALMOST_OK;
-    return fail(a, ALMOST_ERR_FORMAT, "%s: field stages: expected an array", path);
+    return ALMOST_OK;
 }
 
 /* Copies a JSON string into a C string, cut to the room there is. */
@@ -22975,6 +24238,10 @@ static almost_status run_bisect(call *c) {
     return s;
 }
 
+static almost_status run_report(call *c) {
+    return report_write(c->a, call_text(c, "run"), call_text(c, "data"));
+}
+
 static const command RUN_COMMANDS[] = {
     {"reproduce",
      "",
@@ -22991,6 +24258,12 @@ static const command RUN_COMMANDS[] = {
      "hashes every file of a run again and compares with its manifest",
      run_verify,
      {{"run", OPTION_TEXT, NULL, "run folder"}}},
+    {"report",
+     "run",
+     "writes report.html into a run folder: every figure on one page",
+     run_report,
+     {{"run", OPTION_TEXT, NULL, "run folder"},
+      {"data", OPTION_TEXT, "data", "folder of the built-in world"}}},
     {"bisect",
      "left right",
      "finds the first command and line in which two runs differ",
@@ -23000,7 +24273,7 @@ static const command RUN_COMMANDS[] = {
 };
 
 /* ====================================================================
- * [39] KNOWN ANSWERS
+ * [40] KNOWN ANSWERS
  * --------------------------------------------------------------------
  * `almost kat`: one line `name sha256` per class of operation and per stage
  * of a pipeline in miniature. Two machines agree on everything this file
@@ -23766,7 +25039,7 @@ static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
 }
 
 /* ====================================================================
- * [40] LIMITS
+ * [41] LIMITS
  * --------------------------------------------------------------------
  * What this processor can do at most: multiply-adds from registers, bytes
  * from memory. Measured in turns with the work they are the limits of.
@@ -23882,14 +25155,14 @@ static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int t
 }
 
 /* ====================================================================
- * [41] BENCH
+ * [42] BENCH
  * --------------------------------------------------------------------
  * How fast the parts are, and what a run will need. Every rate stands
  * beside the limit of the machine, measured in turns with the work,
  * because the clocks of shared machines move by the second: a share is the
  * median of paired ratios. Times go to stdout and into no file.
  * Uses: [06] hashing, [07] random, [09] threads, [14]-[16], [19], [22],
- * [26] training, [35] commands, [38] recipes, [40] limits.
+ * [26] training, [35] commands, [39] recipes, [41] limits.
  * After this section nobody has to guess where time and memory go.
  * ==================================================================== */
 
@@ -24998,11 +26271,11 @@ static const command BENCH_COMMANDS[] = {
 };
 
 /* ====================================================================
- * [42] TOOLS
+ * [43] TOOLS
  * --------------------------------------------------------------------
  * Commands that use or look at a model: tokenize, logits, info, convert,
  * hash, generate, chat, score; and the table of all commands, from which
- * help is printed. Uses: [15]-[22], [35]-[39].
+ * help is printed. Uses: [15]-[22], [35]-[40].
  * After this section every command of the program can be run by its words.
  * ==================================================================== */
 
@@ -25524,7 +26797,7 @@ static almost_status command_help(almost *a, const char *name, almost_write_fn w
 }
 
 /* ====================================================================
- * [43] PUBLIC API
+ * [44] PUBLIC API
  * --------------------------------------------------------------------
  * Every function of almost.h, in its order: check the arguments, set the
  * floating-point environment, call down, restore. Uses: everything above.
@@ -25588,7 +26861,7 @@ ALMOST_API almost_status almost_help(almost *a, const char *name,
 }
 
 /* ====================================================================
- * [44] PROGRAM
+ * [45] PROGRAM
  * --------------------------------------------------------------------
  * The command line, through almost.h only: the first embedder of the
  * library. stdout is data, stderr is progress. Under ALMOST_MAIN.
