@@ -22357,7 +22357,7 @@ static void page_number(text *t, double v, int digits) {
 
 /* Formats markup. %s text, escaped; %r text as it is (of this file only); %0 .. %5 a double
  * with so many decimals; %p a share as per cent, %q without the sign; %x a share as a
- * coordinate, cut to 0%..100%; %i int; %z size_t; %% a per cent sign. */
+ * coordinate, cut to 0%..100%; %k the same in thousandths; %i int; %z size_t; %% a per cent sign. */
 static void page_put(page *p, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -22374,9 +22374,9 @@ static void page_put(page *p, const char *format, ...) {
         else if (*f == '%') text_char(&p->t, '%');
         else {
             double v = va_arg(args, double);
-            if (*f == 'x') v = v > 0 ? MIN(v, 1.0) : 0; // NaN goes to 0
-            int digits = *f == 'x' ? 2 : *f == 'p' || *f == 'q' ? 1 : *f - '0';
-            page_number(&p->t, text_is_digit(*f) ? v : 100 * v, digits);
+            if (*f == 'x' || *f == 'k') v = v > 0 ? MIN(v, 1.0) : 0; // NaN goes to 0
+            int digits = text_is_digit(*f) ? *f - '0' : *f == 'k' ? 0 : *f == 'x' ? 2 : 1;
+            page_number(&p->t, text_is_digit(*f) ? v : *f == 'k' ? 1000 * v : 100 * v, digits);
             if (*f == 'p' || *f == 'x') text_char(&p->t, '%');
         }
     }
@@ -22946,8 +22946,8 @@ static void page_panel(page *p, const page_log *log, size_t logs, const char *ke
     for (size_t i = 0; i < logs; i++) {
         page_put(p, "<polyline class=\"k%i\" points=\"", (int)(i % 6));
         for (size_t k = 0; k < m[i]; k++)
-            page_put(p, "%0,%0 ", 1000 * (double)k / (double)MAX(m[i] - 1, (size_t)1),
-                     1000 * (high - v[i][k]) / room);
+            page_put(p, "%k,%k ", (double)k / (double)MAX(m[i] - 1, (size_t)1),
+                     (high - v[i][k]) / room);
         page_put(p, "\"/>");
     }
     page_put(p, "</svg></svg><div class=\"key\">");
@@ -23038,8 +23038,8 @@ static void page_frontier_proxy(page *p, const page_path *w, size_t n, double fa
     for (size_t k = 0; k < n; k++) {
         page_put(p, PAGE_BOX "<polyline class=\"k%i\" opacity=\".3\" points=\"", (int)(k % 6));
         for (size_t i = 0; i < w[k].n; i++)
-            page_put(p, "%0,%0 ", 1000 * page_distance(&w[k], i) / far,
-                     1000 * (high - page_value(w[k].row[i], "objective/scores")) / (high - low));
+            page_put(p, "%k,%k ", page_distance(&w[k], i) / far,
+                     (high - page_value(w[k].row[i], "objective/scores")) / (high - low));
         page_put(p, "\"/></svg>");
         for (size_t i = 0; i < w[k].n; i++) {
             double v = page_value(w[k].row[i], "objective/scores");

@@ -19,12 +19,14 @@
 #include "t_world.c"
 #include "t_ppo.c"
 #include "t_pipeline.c"
+#include "t_report.c"
 
 #define GROUP(table) {table, COUNT(table)}
 static const struct { const test *tests; size_t n; } GROUPS[] = {
     GROUP(TESTS_FOUNDATION), GROUP(TESTS_NUMERICS), GROUP(TESTS_FORMATS),
     GROUP(TESTS_MODEL),      GROUP(TESTS_GENERATE), GROUP(TESTS_TRAINING),
-    GROUP(TESTS_WORLD),      GROUP(TESTS_PPO),      GROUP(TESTS_PIPELINE)};
+    GROUP(TESTS_WORLD),      GROUP(TESTS_PPO),      GROUP(TESTS_PIPELINE),
+    GROUP(TESTS_REPORT)};
 
 /* 1 when no name was given or "group/name" contains one of them. */
 static int test_wanted(const test *t, int names, char **name) {

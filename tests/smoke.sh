@@ -22,6 +22,7 @@ done
 check "a killed run is finished by --resume" $run --out "$tmp/b" --resume
 same "killed and whole runs have one SHA256SUMS" "$tmp/a/SHA256SUMS" "$tmp/b/SHA256SUMS"
 same "and one manifest" "$tmp/a/manifest.json" "$tmp/b/manifest.json"
+same "and one page" "$tmp/a/report.html" "$tmp/b/report.html"
 same "and one ledger" "$tmp/a/ledger.jsonl" "$tmp/b/ledger.jsonl"
 
 # A run whose artefact was altered is found out, and repaired by --resume.

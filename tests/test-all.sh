@@ -35,6 +35,7 @@ if echo 'int main(void) {return 0;}' | ${CC:-cc} -fsanitize=thread -x c - -o "$t
 fi
 
 if command -v python3 >/dev/null; then suite python3 tests/reference.py ./almost; fi
+suite sh tests/report.sh
 suite sh tests/kill.sh
 suite sh tests/matrix.sh
 echo
