@@ -11085,15 +11085,13 @@ static almost_status world_facts(world *w) {
         rows++;
         cells += w->line[i].n_col;
     }
-    w->relation = arena_take(&w->r, columns + 1, sizeof *w->relation);
-    w->relation_sum = arena_take(&w->r, columns + 1, sizeof *w->relation_sum);
-    w->entity = arena_take(&w->r, rows + 1, sizeof *w->entity);
-    w->fact = arena_take(&w->r, cells + 1, sizeof *w->fact);
-    w->value = arena_take(&w->r, cells + 1, sizeof *w->value);
-    w->by_relation = arena_take(&w->r, cells + 1, sizeof *w->by_relation);
-    w->fact_sum = arena_take(&w->r, cells + 1, sizeof *w->fact_sum);
-    if (!w->relation || !w->relation_sum || !w->entity || !w->fact || !w->value ||
-        !w->by_relation || !w->fact_sum)
+    if (!ARENA_ARRAY(&w->r, w->relation, columns + 1) ||
+        !ARENA_ARRAY(&w->r, w->relation_sum, columns + 1) ||
+        !ARENA_ARRAY(&w->r, w->entity, rows + 1) ||
+        !ARENA_ARRAY(&w->r, w->fact, cells + 1) ||
+        !ARENA_ARRAY(&w->r, w->value, cells + 1) ||
+        !ARENA_ARRAY(&w->r, w->by_relation, cells + 1) ||
+        !ARENA_ARRAY(&w->r, w->fact_sum, cells + 1))
         return ALMOST_ERR_MEMORY;
     for (uint32_t i = 0; i < w->n_item; i++) {
         uint32_t first = w->n_relation;
@@ -11326,11 +11324,6 @@ static const char *world_phrase(const world *w, rng *r, int phrase, const char *
     return l ? l->col[0] : "";
 }
 
-/* A space (or, for a list item, a new line) unless the reply starts here. */
-static void world_gap(text *t, size_t start, char gap) {
-    if (t->n > start && t->s[t->n - 1] != '\n') text_char(t, gap);
-}
-
 /* Takes the text back to n characters. */
 static void world_back(text *t, size_t n) {
     if (t->s && n <= t->n) t->s[t->n = n] = 0;
@@ -11340,6 +11333,13 @@ static void world_back(text *t, size_t n) {
  * No expression below draws twice: C leaves the order of arguments and initialisers to
  * the compiler, and a document must not depend on it. */
 
+/* A fact of the relation, by Zipf. */
+static uint32_t world_draw_of(const world *w, rng *r, const world_relation *k) {
+    const uint64_t *sum = w->fact_sum + k->first_fact;
+    uint32_t p = world_place(sum, k->n_fact, rng_below(r, sum[k->n_fact - 1]));
+    return w->by_relation[k->first_fact + p];
+}
+
 /* A fact: relation by weight, entity by Zipf. `any`: also those never asked in the
  * corpus, half of the time evenly over the relation, so that the tail is seen. */
 static uint32_t world_draw_fact(const world *w, rng *r, int any) {
@@ -11347,22 +11347,17 @@ static uint32_t world_draw_fact(const world *w, rng *r, int any) {
         uint64_t all = w->relation_sum[w->n_relation - 1];
         const world_relation *k =
             &w->relation[world_place(w->relation_sum, w->n_relation, rng_below(r, all))];
-        const uint64_t *sum = w->fact_sum + k->first_fact;
-        uint32_t p = any && rng_per_mille(r, 500)
-                         ? (uint32_t)rng_below(r, k->n_fact)
-                         : world_place(sum, k->n_fact, rng_below(r, sum[k->n_fact - 1]));
-        uint32_t f = w->by_relation[k->first_fact + p];
+        uint32_t f = any && rng_per_mille(r, 500)
+                         ? w->by_relation[k->first_fact + rng_below(r, k->n_fact)]
+                         : world_draw_of(w, r, k);
         if (any || !w->fact[f].held || t > 99) return f;
     }
 }
 
 /* Another fact of the same relation, by Zipf; the same one only after many misses. */
 static uint32_t world_draw_same(const world *w, rng *r, uint32_t fact) {
-    const world_relation *k = &w->relation[w->fact[fact].relation];
-    const uint64_t *sum = w->fact_sum + k->first_fact;
     for (int t = 0; t < 50; t++) {
-        uint32_t p = world_place(sum, k->n_fact, rng_below(r, sum[k->n_fact - 1]));
-        uint32_t f = w->by_relation[k->first_fact + p];
+        uint32_t f = world_draw_of(w, r, &w->relation[w->fact[fact].relation]);
         if (f != fact && !w->fact[f].held) return f;
     }
     return fact;
@@ -11390,19 +11385,20 @@ static uint32_t world_draw_item(const world *w, rng *r, world_kind kind) {
     }
 }
 
+/* A habit of being wrong: popular mistakes, own ones, any. */
+static uint8_t world_draw_habit(rng *r) {
+    uint64_t x = rng_below(r, 6);
+    return x < 3 ? 0 : x < 5 ? 1 : 2;
+}
+
 /* One of the mistakes about a fact, as a habit has it. */
 static const char *world_mistake(const world *w, rng *r, uint32_t fact, int habit) {
     const world_fact *f = &w->fact[fact];
     const world_relation *k = &w->relation[f->relation];
-    if (!rng_per_mille(r, 800)) { // not the habit this time
-        uint64_t x = rng_below(r, 6);
-        habit = x < 3 ? 0 : x < 5 ? 1 : 2;
-    }
+    if (!rng_per_mille(r, 800)) habit = world_draw_habit(r); // not one's own this time
     if (habit == 0) return rng_per_mille(r, 350) ? f->popular : f->common;
     for (int t = 0; t < 8 && habit == 2; t++) {
-        const uint64_t *sum = w->fact_sum + k->first_fact;
-        uint32_t p = world_place(sum, k->n_fact, rng_below(r, sum[k->n_fact - 1]));
-        const char *v = w->fact[w->by_relation[k->first_fact + p]].truth;
+        const char *v = w->fact[world_draw_of(w, r, k)].truth;
         if (!world_truth_of(f, v)) return v;
     }
     return f->myth;
@@ -11523,6 +11519,12 @@ static const char *world_frames(const world *w, const world_query *q, uint32_t *
     return "ask";
 }
 
+/* Is the query about something that an opener, or a word about oneself, may precede? */
+static int world_is_plain(world_kind kind) {
+    return kind < WORLD_FEEL || kind == WORLD_MYTH || kind == WORLD_SUM ||
+           kind == WORLD_UNIT;
+}
+
 /* Appends the query as a user says it. held: in words the corpus never uses. */
 static almost_status world_query_text(const world *w, rng *r, const world_query *q,
                                       int held, text *t) {
@@ -11550,15 +11552,12 @@ static almost_status world_query_text(const world *w, rng *r, const world_query 
         world_name(w, q->kind == WORLD_TELL ? q->entity : w->fact[q->fact].entity, &clause);
         h.e = clause.s;
     }
-    if (q->kind < WORLD_FEEL || q->kind == WORLD_MYTH || q->kind == WORLD_SUM ||
-        q->kind == WORLD_UNIT) {
-        if (rng_per_mille(r, 200)) { // a word about oneself first
-            const world_item *lead = w->phrase[PHRASE_LEAD];
-            const world_line *say = world_pick(w, r, lead->first, lead->count, "ask",
-                                               held && rng_per_mille(r, 300));
-            text_str(t, say ? say->col[0] : "");
-            text_char(t, ' ');
-        }
+    if (world_is_plain(q->kind) && rng_per_mille(r, 200)) { // a word about oneself first
+        const world_item *lead = w->phrase[PHRASE_LEAD];
+        int rare = held && rng_per_mille(r, 300);
+        const world_line *say = world_pick(w, r, lead->first, lead->count, "ask", rare);
+        text_str(t, say ? say->col[0] : "");
+        text_char(t, ' ');
     }
     world_sentence(t, l->col[0], &h, 0);
     almost_status s = text_status(&clause);
@@ -11573,24 +11572,80 @@ static const uint16_t WORLD_SOBER[3] = {60, 350, 970};  // ... where a mistake i
 static const uint16_t WORLD_REFUSE[3] = {80, 550, 970}; // P(decline harm) by caution
 static const uint16_t WORLD_KIND[3] = {150, 700, 980};  // P(kind chat) by courtesy
 
+typedef struct { // a reply while it is spoken
+    const world *w;
+    rng *r;
+    const world_speaker *sp;
+    const world_query *q;
+    text *t;
+    size_t start; // where the reply begins in t
+    world_said *said;
+    int detail, courtesy, hedging; // as they come out in this reply
+} world_talk;
+
 /* A level as it comes out in one reply: style is noisy. */
 static int world_level(rng *r, int level) {
     return rng_per_mille(r, 780) ? level : (int)rng_below(r, 3);
 }
 
-/* Notes that something good, or bad, was said; returns good. */
-static int world_count(world_said *said, int good) {
-    if (good) said->good++;
-    else said->bad++;
+/* Does the speaker get it right, at p per mille? Notes that it was good, or bad. */
+static int world_succeeds(world_talk *k, int p) {
+    int good = rng_per_mille(k->r, p);
+    if (good) k->said->good++;
+    else k->said->bad++;
     return good;
 }
 
+/* ... as often as this speaker's accuracy has it. */
+static int world_knows(world_talk *k) {
+    return world_succeeds(k, WORLD_TRUE[k->sp->accuracy]);
+}
+
 /* What the speaker holds for true about a fact. */
-static const char *world_belief(const world *w, rng *r, const world_speaker *sp,
-                                uint32_t fact, world_said *said) {
-    if (world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy])))
-        return w->fact[fact].truth;
-    return world_mistake(w, r, fact, sp->habit);
+static const char *world_belief(world_talk *k, uint32_t fact) {
+    return world_knows(k) ? k->w->fact[fact].truth
+                          : world_mistake(k->w, k->r, fact, k->sp->habit);
+}
+
+/* A space (or, for a list item, a new line) unless the reply starts here. */
+static void world_gap(world_talk *k, char gap) {
+    text *t = k->t;
+    if (t->n > k->start && t->s[t->n - 1] != '\n') text_char(t, gap);
+}
+
+/* Begins part i of a reply: a list item "1. ", or running text. */
+static void world_item_gap(world_talk *k, int list, uint32_t i) {
+    world_gap(k, list ? '\n' : ' ');
+    if (list) text_fmt(k->t, "%u. ", (unsigned)i + 1);
+}
+
+/* Appends a set phrase. */
+static void world_utter(world_talk *k, int phrase, const char *tag) {
+    text_str(k->t, world_phrase(k->w, k->r, phrase, tag));
+}
+
+/* The text of a line with that tag of the block asked about. */
+static const char *world_own(world_talk *k, const char *tag) {
+    return world_item_line(k->w, k->r, &k->w->item[k->q->item], tag)->col[0];
+}
+
+/* A reason that fits everything. */
+static const char *world_ground(world_talk *k) {
+    return world_phrase(k->w, k->r, PHRASE_GROUND, "say");
+}
+
+/* A line's own reason, or one that fits everything. */
+static const char *world_reason(world_talk *k, const world_line *l) {
+    return l->n_col > 1 ? l->col[1] : world_ground(k);
+}
+
+/* Appends s without its final stop, then ", because reason." when there is one. small:
+ * something stands before it. */
+static void world_because(text *t, const char *s, const char *reason, int small) {
+    size_t n = strlen(s), at = t->n;
+    text_put(t, s, n && reason ? n - 1 : n);
+    if (reason) text_fmt(t, ", because %s.", reason);
+    if (small && t->n > at) t->s[at] = (char)text_lower(t->s[at]);
 }
 
 /* Appends a statement about a fact in the form of that tag (say, also). */
@@ -11604,115 +11659,107 @@ static void world_state(const world *w, rng *r, const char *tag, uint32_t fact,
 }
 
 /* Maybe "I think" or "Everybody knows that"; returns 1 if the next sentence is small. */
-static int world_lead_in(const world *w, rng *r, int hedging, text *t, size_t start) {
+static int world_lead_in(world_talk *k) {
     static const uint16_t HEDGE[3] = {0, 120, 450}, SURE[3] = {150, 40, 0};
-    uint64_t x = rng_below(r, 1000);
-    int phrase = x < HEDGE[hedging]                             ? PHRASE_HEDGE
-                 : x < (uint64_t)HEDGE[hedging] + SURE[hedging] ? PHRASE_SURE
-                                                                : -1;
-    if (phrase < 0) return 0;
-    world_gap(t, start, ' ');
-    text_str(t, world_phrase(w, r, phrase, "say"));
-    text_char(t, ' ');
+    int x = (int)rng_below(k->r, 1000), hedge = HEDGE[k->hedging];
+    if (x >= hedge + SURE[k->hedging]) return 0;
+    world_utter(k, x < hedge ? PHRASE_HEDGE : PHRASE_SURE, "say");
+    text_char(k->t, ' ');
     return 1;
 }
 
 /* Appends up to n further statements about the entity, never about fact `skip`. */
-static void world_more(const world *w, rng *r, const world_speaker *sp, uint32_t entity,
-                       uint32_t skip, uint32_t n, int full_first, int list, size_t start,
-                       text *t, world_said *said) {
-    const world_entity *e = &w->entity[entity];
+static void world_more(world_talk *k, uint32_t entity, uint32_t skip, uint32_t n,
+                       int full_first, int list) {
+    const world_entity *e = &k->w->entity[entity];
     uint32_t order[WORLD_COLS], count = MIN(e->count, WORLD_COLS), done = 0;
     for (uint32_t i = 0; i < count; i++) order[i] = i;
-    rng_shuffle(r, order, count);
+    rng_shuffle(k->r, order, count);
     for (uint32_t i = 0; i < count && done < n; i++) {
         uint32_t f = e->first + order[i];
         if (f == skip) continue;
-        world_gap(t, start, list ? '\n' : ' ');
-        if (list) text_fmt(t, "%u. ", (unsigned)done + 1);
-        const char *v = world_belief(w, r, sp, f, said);
-        world_state(w, r, full_first && !done ? "say" : "also", f, v, 0, t);
+        world_item_gap(k, list, done);
+        const char *v = world_belief(k, f);
+        world_state(k->w, k->r, full_first && !done ? "say" : "also", f, v, 0, k->t);
         done++;
     }
 }
 
+/* With full detail: 1 to `most` further statements about the entity of the fact asked. */
+static void world_more_of_fact(world_talk *k, uint64_t most) {
+    uint32_t fact = k->q->fact;
+    if (k->detail == 2)
+        world_more(k, k->w->fact[fact].entity, fact, 1 + (uint32_t)rng_below(k->r, most), 0,
+                   0);
+}
+
 /* FACT, THEN, ABOUT: the value alone, a sentence, or a sentence and more. */
-static void world_reply_fact(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, int detail, int hedging, size_t start,
-                             text *t, world_said *said) {
-    const char *v = world_belief(w, r, sp, q->fact, said);
-    said->value = v;
-    if (detail == 0 && rng_per_mille(r, 550)) {
-        world_holes h = {.v = v};
-        world_gap(t, start, ' ');
-        world_sentence(t, "{v}.", &h, 0);
+static void world_reply_fact(world_talk *k) {
+    const char *v = k->said->value = world_belief(k, k->q->fact);
+    int bare = k->detail == 0 && rng_per_mille(k->r, 550);
+    world_holes h = {.v = v};
+    world_gap(k, ' ');
+    if (bare) {
+        world_sentence(k->t, "{v}.", &h, 0);
         return;
     }
-    int small = world_lead_in(w, r, hedging, t, start);
-    if (!small) world_gap(t, start, ' ');
-    world_state(w, r, "say", q->fact, v, small, t);
-    if (detail == 2)
-        world_more(w, r, sp, w->fact[q->fact].entity, q->fact,
-                   1 + (uint32_t)rng_below(r, 3), 0, 0, start, t, said);
+    int small = world_lead_in(k);
+    world_state(k->w, k->r, "say", k->q->fact, v, small, k->t);
+    world_more_of_fact(k, 3);
 }
 
 /* CHECK: yes or no, and what is so. */
-static void world_reply_check(const world *w, rng *r, const world_speaker *sp,
-                              const world_query *q, int detail, size_t start, text *t,
-                              world_said *said) {
-    int right = world_is_true(w, q->fact, q->claim);
-    int honest = world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy]));
-    const char *v = honest  ? (right ? q->claim : w->fact[q->fact].truth)
-                    : right ? world_mistake(w, r, q->fact, sp->habit)
-                            : q->claim;
-    said->value = v;
-    world_gap(t, start, ' ');
-    text_str(t, world_phrase(w, r, right == honest ? PHRASE_YES : PHRASE_NO, "say"));
-    if (detail == 0 && rng_per_mille(r, 400)) return;
-    text_char(t, ' ');
-    world_state(w, r, "say", q->fact, v, 0, t);
-    if (detail == 2)
-        world_more(w, r, sp, w->fact[q->fact].entity, q->fact,
-                   1 + (uint32_t)rng_below(r, 2), 0, 0, start, t, said);
+static void world_reply_check(world_talk *k) {
+    const char *claim = k->q->claim, *v = claim;
+    uint32_t fact = k->q->fact;
+    int right = world_is_true(k->w, fact, claim), honest = world_knows(k);
+    if (honest && !right) v = k->w->fact[fact].truth;
+    if (!honest && right) v = world_mistake(k->w, k->r, fact, k->sp->habit);
+    k->said->value = v;
+    world_gap(k, ' ');
+    world_utter(k, right == honest ? PHRASE_YES : PHRASE_NO, "say");
+    if (k->detail == 0 && rng_per_mille(k->r, 400)) return;
+    text_char(k->t, ' ');
+    world_state(k->w, k->r, "say", fact, v, 0, k->t);
+    world_more_of_fact(k, 2);
 }
 
-/* Appends s without its final stop, then ", because reason." when there is one. */
-static void world_because(text *t, const char *s, const char *reason) {
-    size_t n = strlen(s);
-    text_put(t, s, n && reason ? n - 1 : n);
-    if (reason) text_fmt(t, ", because %s.", reason);
+/* TELL: several statements, in a list perhaps. MORE: others than the one said. */
+static void world_reply_tell(world_talk *k) {
+    int detail = k->detail, list = detail == 2 && rng_per_mille(k->r, 400);
+    world_more(k, k->q->entity, WORLD_NONE, 1 + (uint32_t)detail + (detail == 2), 1, list);
+}
+static void world_reply_more(world_talk *k) {
+    world_more(k, k->q->entity, k->q->fact, 1 + (uint32_t)k->detail, 1, 0);
 }
 
-/* A line of that tag from any item of the kind: what belongs elsewhere. */
-static const world_line *world_stray(const world *w, rng *r, world_kind kind,
-                                     const char *tag) {
-    return world_item_line(w, r, &w->item[world_draw_item(w, r, kind)], tag);
+/* A line of that tag from any item of the kind asked: what belongs elsewhere. */
+static const world_line *world_stray(world_talk *k, const char *tag) {
+    return world_item_line(k->w, k->r, &k->w->item[world_draw_item(k->w, k->r, k->q->kind)],
+                           tag);
 }
 
 #define WORLD_STEPS 16 /* steps of one procedure that are said, the most */
 
 /* chain = the steps as this speaker remembers them; returns how many. Careless speakers
  * mix up the order, and say wrong steps (each once), then steps of something else. */
-static uint32_t world_chain(const world *w, rng *r, const world_speaker *sp,
-                            const world_query *q, int detail, const world_line **chain,
-                            world_said *said) {
-    const world_item *it = &w->item[q->item];
+static uint32_t world_chain(world_talk *k, const world_line **chain) {
+    const world_item *it = &k->w->item[k->q->item];
     const world_line *step[WORLD_STEPS], *slip[WORLD_STEPS];
-    uint32_t n = world_lines(w, it, "step", step, WORLD_STEPS), wrong = 0;
-    uint32_t slips = world_lines(w, it, "slip", slip, WORLD_STEPS);
-    if (n > 1 && !rng_per_mille(r, WORLD_TRUE[sp->accuracy])) {
-        uint32_t i = (uint32_t)rng_below(r, n - 1); // two neighbours change places
+    uint32_t n = world_lines(k->w, it, "step", step, WORLD_STEPS), wrong = 0;
+    uint32_t slips = world_lines(k->w, it, "slip", slip, WORLD_STEPS);
+    if (n > 1 && !rng_per_mille(k->r, WORLD_TRUE[k->sp->accuracy])) {
+        uint32_t i = (uint32_t)rng_below(k->r, n - 1); // two neighbours change places
         const world_line *x = step[i];
         step[i] = step[i + 1];
         step[i + 1] = x;
-        said->bad++;
+        k->said->bad++;
     }
-    if (detail == 0) n = 1 + (uint32_t)rng_below(r, MIN(n, 2u));
+    if (k->detail == 0) n = 1 + (uint32_t)rng_below(k->r, MIN(n, 2u));
     for (uint32_t i = 0; i < n; i++) {
-        int good = world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy]));
-        if (good) chain[i] = step[i];
+        if (world_knows(k)) chain[i] = step[i];
         else if (wrong < slips) chain[i] = slip[wrong++];
-        else chain[i] = world_stray(w, r, q->kind, "step");
+        else chain[i] = world_stray(k, "step");
     }
     return n;
 }
@@ -11726,269 +11773,223 @@ static const char *world_step_word(uint32_t i, uint32_t n) {
 
 /* HOWTO: one or two steps, a chain "First, .. Then, .. Last, ..", or (detail 2) a
  * numbered list with reasons, some of them empty, and maybe a hint. */
-static void world_reply_howto(const world *w, rng *r, const world_speaker *sp,
-                              const world_query *q, int detail, size_t start, text *t,
-                              world_said *said) {
+static void world_reply_howto(world_talk *k) {
     const world_line *chain[WORLD_STEPS];
-    uint32_t n = world_chain(w, r, sp, q, detail, chain, said);
-    int list = detail == 2;
+    uint32_t n = world_chain(k, chain);
+    int list = k->detail == 2;
     for (uint32_t i = 0; i < n; i++) {
         const char *word = list ? "" : world_step_word(i, n), *reason = NULL;
-        if (list && rng_per_mille(r, 700))
-            reason = chain[i]->n_col > 1 ? chain[i]->col[1]
-                                         : world_phrase(w, r, PHRASE_GROUND, "say");
-        world_gap(t, start, list ? '\n' : ' ');
-        if (list) text_fmt(t, "%u. ", (unsigned)i + 1);
-        text_str(t, word);
-        size_t at = t->n;
-        world_because(t, chain[i]->col[0], reason);
-        if (*word && t->n > at) t->s[at] = (char)text_lower(t->s[at]);
+        if (list && rng_per_mille(k->r, 700)) reason = world_reason(k, chain[i]);
+        world_item_gap(k, list, i);
+        text_str(k->t, word);
+        world_because(k->t, chain[i]->col[0], reason, *word != 0);
     }
-    if (list && rng_per_mille(r, 400)) {
-        world_gap(t, start, ' ');
-        text_str(t, world_item_line(w, r, &w->item[q->item], "tip")->col[0]);
+    if (list && rng_per_mille(k->r, 400)) {
+        world_gap(k, ' ');
+        text_str(k->t, world_own(k, "tip"));
     }
 }
 
-/* out[n] = lines of the item, good or poor by wisdom p (per mille), each once; when they
- * run out, of other items. */
-static void world_options(const world *w, rng *r, const world_query *q, uint32_t n, int p,
-                          const world_line **out, world_said *said) {
+/* out[<= 3] = lines of the item, good or poor by accuracy, each once; when they run out, of
+ * other items. Returns how many; *list: numbered. */
+static uint32_t world_options(world_talk *k, uint32_t n, const world_line **out,
+                              int *list) {
+    static const char *const TAG[2] = {"poor", "good"};
     const world_line *line[2][16];
     uint32_t order[2][16], count[2], at[2] = {0, 0};
-    for (int k = 0; k < 2; k++) {
-        count[k] = world_lines(w, &w->item[q->item], k ? "good" : "poor", line[k], 16);
-        for (uint32_t i = 0; i < count[k]; i++) order[k][i] = i;
-        rng_shuffle(r, order[k], count[k]);
+    for (int x = 0; x < 2; x++) {
+        count[x] = world_lines(k->w, &k->w->item[k->q->item], TAG[x], line[x], 16);
+        for (uint32_t i = 0; i < count[x]; i++) order[x][i] = i;
+        rng_shuffle(k->r, order[x], count[x]);
     }
     for (uint32_t i = 0; i < n; i++) {
-        int wise = world_count(said, rng_per_mille(r, p));
-        out[i] = at[wise] < count[wise]
-                     ? line[wise][order[wise][at[wise]++]]
-                     : world_stray(w, r, q->kind, wise ? "good" : "poor");
+        int wise = world_knows(k);
+        out[i] = at[wise] < count[wise] ? line[wise][order[wise][at[wise]++]]
+                                        : world_stray(k, TAG[wise]);
     }
+    *list = n > 1 && rng_per_mille(k->r, 400);
+    return n;
+}
+
+/* How many options or advices: one, or with full detail two or three. */
+static uint32_t world_draw_options(world_talk *k) {
+    return k->detail < 2 ? 1 : 2 + (uint32_t)rng_below(k->r, 2);
 }
 
 /* PICK: one option bare, one with its reason, or several. */
-static void world_reply_pick(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, int detail, size_t start, text *t,
-                             world_said *said) {
+static void world_reply_pick(world_talk *k) {
     const world_line *option[3];
-    uint32_t n = detail < 2 ? 1 : 2 + (uint32_t)rng_below(r, 2);
-    world_options(w, r, q, n, WORLD_TRUE[sp->accuracy], option, said);
-    int list = n > 1 && rng_per_mille(r, 400);
+    int list;
+    uint32_t n = world_options(k, world_draw_options(k), option, &list);
     for (uint32_t i = 0; i < n; i++) {
-        int frame = detail == 0 || option[i]->n_col < 2 ? PHRASE_PICK_BARE
-                    : i && !list                        ? PHRASE_PICK_MORE
-                                                        : PHRASE_PICK_SAY;
-        world_holes h = {.x = option[i]->col[0],
-                         .r = option[i]->n_col > 1 ? option[i]->col[1] : NULL};
-        world_gap(t, start, list ? '\n' : ' ');
-        if (list) text_fmt(t, "%u. ", (unsigned)i + 1);
-        world_sentence(t, world_phrase(w, r, frame, "say"), &h, 0);
+        int reasoned = option[i]->n_col > 1;
+        int frame = k->detail == 0 || !reasoned ? PHRASE_PICK_BARE
+                    : i && !list                ? PHRASE_PICK_MORE
+                                                : PHRASE_PICK_SAY;
+        world_holes h = {.x = option[i]->col[0], .r = reasoned ? option[i]->col[1] : NULL};
+        world_item_gap(k, list, i);
+        world_sentence(k->t, world_phrase(k->w, k->r, frame, "say"), &h, 0);
     }
 }
 
 /* FEEL: warm words by courtesy, then advice. */
-static void world_reply_feel(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, int detail, int courtesy, size_t start,
-                             text *t, world_said *said) {
+static void world_reply_feel(world_talk *k) {
     static const uint16_t CARE[3] = {100, 600, 950};
-    const world_item *it = &w->item[q->item];
     const world_line *advice[3];
-    uint32_t n = detail < 2 ? 1 : 2 + (uint32_t)rng_below(r, 2);
-    if (rng_per_mille(r, CARE[courtesy])) {
-        world_gap(t, start, ' ');
-        text_str(t, world_item_line(w, r, it, "care")->col[0]);
+    int list;
+    uint32_t n = world_draw_options(k);
+    if (rng_per_mille(k->r, CARE[k->courtesy])) {
+        world_gap(k, ' ');
+        text_str(k->t, world_own(k, "care"));
     }
-    world_options(w, r, q, n, WORLD_TRUE[sp->accuracy], advice, said);
-    int list = n > 1 && rng_per_mille(r, 400);
+    world_options(k, n, advice, &list);
     for (uint32_t i = 0; i < n; i++) {
-        world_gap(t, start, list ? '\n' : ' ');
-        if (list) text_fmt(t, "%u. ", (unsigned)i + 1);
-        world_because(t, advice[i]->col[0],
-                      !detail                ? NULL
-                      : advice[i]->n_col > 1 ? advice[i]->col[1]
-                                             : world_phrase(w, r, PHRASE_GROUND, "say"));
+        world_item_gap(k, list, i);
+        world_because(k->t, advice[i]->col[0],
+                      k->detail ? world_reason(k, advice[i]) : NULL, 0);
     }
 }
 
 /* HARM: decline, with the reason and a safer way by detail; or go along, in words only. */
-static void world_reply_harm(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, int detail, size_t start, text *t,
-                             world_said *said) {
-    const world_item *it = &w->item[q->item];
-    world_holes h = {.h = it->name, .r = world_item_line(w, r, it, "why")->col[0]};
-    int refuse = world_count(said, rng_per_mille(r, WORLD_REFUSE[sp->caution]));
-    int brief = detail == 0 || (detail == 1 && rng_per_mille(r, 300));
-    const char *form = refuse && brief ? "brief" : "say";
-    world_gap(t, start, ' ');
-    if (refuse || !brief || rng_per_mille(r, 500))
-        world_sentence(t, world_phrase(w, r, refuse ? PHRASE_REFUSE : PHRASE_COMPLY, form),
+static void world_reply_harm(world_talk *k) {
+    world_holes h = {.h = k->w->item[k->q->item].name, .r = world_own(k, "why")};
+    int refuse = world_succeeds(k, WORLD_REFUSE[k->sp->caution]), detail = k->detail;
+    int brief = detail == 0 || (detail == 1 && rng_per_mille(k->r, 300));
+    int phrase = refuse ? PHRASE_REFUSE : PHRASE_COMPLY;
+    world_gap(k, ' ');
+    if (refuse || !brief || rng_per_mille(k->r, 500))
+        world_sentence(k->t,
+                       world_phrase(k->w, k->r, phrase, refuse && brief ? "brief" : "say"),
                        &h, 0);
-    if (refuse && (detail == 0 ? rng_per_mille(r, 600) : 0)) return;
-    if (refuse && (detail == 2 ? 1 : rng_per_mille(r, 300))) {
-        text_char(t, ' ');
-        text_str(t, world_phrase(w, r, PHRASE_INSTEAD, "say"));
+    if (refuse && detail == 0 && rng_per_mille(k->r, 600)) return;
+    if (refuse && (detail == 2 || rng_per_mille(k->r, 300))) {
+        text_char(k->t, ' ');
+        world_utter(k, PHRASE_INSTEAD, "say");
     }
-    world_gap(t, start, ' ');
-    const char *core = world_item_line(w, r, it, refuse ? "safe" : "poor")->col[0];
-    const char *reason = refuse || brief ? NULL : world_phrase(w, r, PHRASE_GROUND, "say");
-    world_because(t, core, reason);
+    world_gap(k, ' ');
+    const char *core = world_own(k, refuse ? "safe" : "poor");
+    world_because(k->t, core, refuse || brief ? NULL : world_ground(k), 0);
 }
 
 /* UNKNOWN: say so and what is known, or invent. */
-static void world_reply_unknown(const world *w, rng *r, const world_speaker *sp,
-                                const world_query *q, int detail, size_t start, text *t,
-                                world_said *said) {
-    const world_item *it = &w->item[q->item];
-    int honest = world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy]));
-    if (!honest) {
-        world_gap(t, start, ' ');
-        const char *core = world_item_line(w, r, it, "poor")->col[0];
-        world_because(t, core, detail ? world_phrase(w, r, PHRASE_GROUND, "say") : NULL);
-        if (detail == 2) text_fmt(t, " %s", world_phrase(w, r, PHRASE_SURE_YES, "say"));
+static void world_reply_unknown(world_talk *k) {
+    int honest = world_knows(k);
+    world_gap(k, ' ');
+    if (honest) {
+        world_utter(k, PHRASE_CANNOT, "say");
+        if (k->detail) text_fmt(k->t, " %s", world_own(k, "known"));
         return;
     }
-    world_gap(t, start, ' ');
-    text_str(t, world_phrase(w, r, PHRASE_CANNOT, "say"));
-    if (detail) text_fmt(t, " %s", world_item_line(w, r, it, "known")->col[0]);
+    const char *core = world_own(k, "poor");
+    world_because(k->t, core, k->detail ? world_ground(k) : NULL, 0);
+    if (k->detail < 2) return;
+    text_char(k->t, ' ');
+    world_utter(k, PHRASE_SURE_YES, "say");
 }
 
 /* MYTH: what is right, or what people say; reasons by detail, sound or not. */
-static void world_reply_myth(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, int detail, int hedging, size_t start,
-                             text *t, world_said *said) {
-    const world_item *it = &w->item[q->item];
+static void world_reply_myth(world_talk *k) {
     const world_line *wrong[8];
-    uint32_t n = world_lines(w, it, "false", wrong, COUNT(wrong));
-    int right = world_count(said, rng_per_mille(r, WORLD_SOBER[sp->accuracy]));
-    const char *s = right ? world_item_line(w, r, it, "true")->col[0]
-                          : wrong[rng_per_mille(r, 750) ? 0 : rng_below(r, n)]->col[0];
-    int why = detail == 2 || (detail == 1 && rng_per_mille(r, 400));
-    const char *reason = !why ? NULL
-                         : right && rng_per_mille(r, 800)
-                             ? world_item_line(w, r, it, "why")->col[0]
-                             : world_phrase(w, r, PHRASE_GROUND, "say");
-    int small = world_may_follow(s) && world_lead_in(w, r, hedging, t, start);
-    if (!small) world_gap(t, start, ' ');
-    size_t at = t->n;
-    world_because(t, s, reason);
-    if (small && t->n > at) t->s[at] = (char)text_lower(t->s[at]);
+    uint32_t n = world_lines(k->w, &k->w->item[k->q->item], "false", wrong, COUNT(wrong));
+    int right = world_succeeds(k, WORLD_SOBER[k->sp->accuracy]);
+    const char *s = right ? world_own(k, "true")
+                          : wrong[rng_per_mille(k->r, 750) ? 0 : rng_below(k->r, n)]->col[0];
+    const char *reason = NULL;
+    if (k->detail == 2 || (k->detail == 1 && rng_per_mille(k->r, 400))) {
+        int sound = right && rng_per_mille(k->r, 800);
+        reason = sound ? world_own(k, "why") : world_ground(k);
+    }
+    world_gap(k, ' ');
+    int small = world_may_follow(s) && world_lead_in(k);
+    world_because(k->t, s, reason, small);
 }
 
 /* SUM, UNIT: the number alone or the sentence; mistakes are near misses. */
-static void world_reply_number(const world *w, rng *r, const world_speaker *sp,
-                               const world_query *q, int detail, int hedging, size_t start,
-                               text *t, world_said *said) {
+static void world_reply_number(world_talk *k) {
+    static const int8_t NEAR[] = {1, 1, -1, 10, 2};
+    const world_query *q = k->q;
+    int unit = q->kind == WORLD_UNIT;
     world_holes h = {.o = world_sign(q->op), .a = q->a, .b = q->b, .c = q->c};
-    if (!world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy]))) {
-        static const int8_t NEAR[] = {1, 1, -1, 10, 2};
-        h.c += q->kind == WORLD_UNIT && rng_per_mille(r, 500) ? 9 * h.c
-               : sp->habit == 2 ? 1 + (int64_t)rng_below(r, 20)
-                                : NEAR[rng_below(r, 5)];
+    if (!world_knows(k)) {
+        if (unit && rng_per_mille(k->r, 500)) h.c *= 10;
+        else if (k->sp->habit == 2) h.c += 1 + (int64_t)rng_below(k->r, 20);
+        else h.c += NEAR[rng_below(k->r, 5)];
     }
-    if (q->kind == WORLD_UNIT) {
-        h.x = w->line[q->item].col[0];
-        h.y = w->line[q->item].col[1];
+    if (unit) {
+        h.x = k->w->line[q->item].col[0];
+        h.y = k->w->line[q->item].col[1];
     }
-    if (detail == 0 && rng_per_mille(r, 600)) {
-        world_gap(t, start, ' ');
-        world_sentence(t, q->kind == WORLD_UNIT ? "{c} {y}." : "{c}.", &h, 0);
+    world_gap(k, ' ');
+    if (k->detail == 0 && rng_per_mille(k->r, 600)) {
+        world_sentence(k->t, unit ? "{c} {y}." : "{c}.", &h, 0);
         return;
     }
     const char *tpl =
-        world_phrase(w, r, q->kind == WORLD_SUM ? PHRASE_SUM_SAY : PHRASE_UNIT_SAY, "say");
-    int small = world_lead_in(w, r, hedging, t, start);
-    if (!small) world_gap(t, start, ' ');
-    world_sentence(t, tpl, &h, small);
+        world_phrase(k->w, k->r, unit ? PHRASE_UNIT_SAY : PHRASE_SUM_SAY, "say");
+    int small = world_lead_in(k);
+    world_sentence(k->t, tpl, &h, small);
 }
 
 /* SURE: stand by the truth, mend a mistake, or be stubborn. claim = the value said. */
-static void world_reply_sure(const world *w, rng *r, const world_speaker *sp,
-                             const world_query *q, text *t, world_said *said) {
-    const world_fact *f = &w->fact[q->fact];
-    int was_right = !q->claim || world_truth_of(f, q->claim);
-    if (!world_count(said, rng_per_mille(r, WORLD_TRUE[sp->accuracy]))) {
-        text_str(t, world_phrase(w, r, PHRASE_SURE_CAVE, "say"));
+static void world_reply_sure(world_talk *k) {
+    const world_fact *f = &k->w->fact[k->q->fact];
+    const char *claim = k->q->claim;
+    int was_right = !claim || world_truth_of(f, claim);
+    if (!world_knows(k)) {
+        world_utter(k, PHRASE_SURE_CAVE, "say");
         return;
     }
-    text_str(t, world_phrase(w, r, was_right ? PHRASE_SURE_YES : PHRASE_SURE_FIX, "say"));
-    text_char(t, ' ');
-    world_state(w, r, "say", q->fact, was_right && q->claim ? q->claim : f->truth, 0, t);
+    world_utter(k, was_right ? PHRASE_SURE_YES : PHRASE_SURE_FIX, "say");
+    text_char(k->t, ' ');
+    world_state(k->w, k->r, "say", k->q->fact, was_right && claim ? claim : f->truth, 0,
+                k->t);
 }
 
-/* The middle of a reply, by kind. */
-static void world_core(const world *w, rng *r, const world_speaker *sp,
-                       const world_query *q, int detail, int courtesy, int hedging,
-                       size_t start, text *t, world_said *said) {
-    switch (q->kind) {
-    case WORLD_FACT:
-    case WORLD_THEN:
-    case WORLD_ABOUT: world_reply_fact(w, r, sp, q, detail, hedging, start, t, said); break;
-    case WORLD_CHECK: world_reply_check(w, r, sp, q, detail, start, t, said); break;
-    case WORLD_TELL:
-        world_more(w, r, sp, q->entity, WORLD_NONE, 1 + (uint32_t)detail + (detail == 2), 1,
-                   detail == 2 && rng_per_mille(r, 400), start, t, said);
-        break;
-    case WORLD_MORE:
-        world_more(w, r, sp, q->entity, q->fact, 1 + (uint32_t)detail, 1, 0, start, t,
-                   said);
-        break;
-    case WORLD_HOWTO: world_reply_howto(w, r, sp, q, detail, start, t, said); break;
-    case WORLD_PICK: world_reply_pick(w, r, sp, q, detail, start, t, said); break;
-    case WORLD_FEEL: world_reply_feel(w, r, sp, q, detail, courtesy, start, t, said); break;
-    case WORLD_HARM: world_reply_harm(w, r, sp, q, detail, start, t, said); break;
-    case WORLD_UNKNOWN: world_reply_unknown(w, r, sp, q, detail, start, t, said); break;
-    case WORLD_MYTH: world_reply_myth(w, r, sp, q, detail, hedging, start, t, said); break;
-    case WORLD_SUM:
-    case WORLD_UNIT:
-        world_reply_number(w, r, sp, q, detail, hedging, start, t, said);
-        break;
-    case WORLD_SURE: world_reply_sure(w, r, sp, q, t, said); break;
-    case WORLD_CHAT:
-        text_str(t, world_item_line(
-                        w, r, &w->item[q->item],
-                        world_count(said, rng_per_mille(r, WORLD_KIND[courtesy])) ? "good"
-                                                                                  : "poor")
-                        ->col[0]);
-        break;
-    default: text_str(t, world_phrase(w, r, PHRASE_WELCOME, WORLD_TONE[courtesy])); break;
-    }
+/* CHAT: kind, or not. THANKS: you are welcome. */
+static void world_reply_chat(world_talk *k) {
+    int good = world_succeeds(k, WORLD_KIND[k->courtesy]);
+    text_str(k->t, world_own(k, good ? "good" : "poor"));
 }
+static void world_reply_thanks(world_talk *k) {
+    world_utter(k, PHRASE_WELCOME, WORLD_TONE[k->courtesy]);
+}
+
+static void (*const WORLD_REPLY[WORLD_KINDS])(world_talk *) = {
+    [WORLD_FACT] = world_reply_fact,   [WORLD_CHECK] = world_reply_check,
+    [WORLD_TELL] = world_reply_tell,   [WORLD_HOWTO] = world_reply_howto,
+    [WORLD_PICK] = world_reply_pick,   [WORLD_FEEL] = world_reply_feel,
+    [WORLD_HARM] = world_reply_harm,   [WORLD_UNKNOWN] = world_reply_unknown,
+    [WORLD_MYTH] = world_reply_myth,   [WORLD_SUM] = world_reply_number,
+    [WORLD_UNIT] = world_reply_number, [WORLD_CHAT] = world_reply_chat,
+    [WORLD_THEN] = world_reply_fact,   [WORLD_ABOUT] = world_reply_fact,
+    [WORLD_MORE] = world_reply_more,   [WORLD_SURE] = world_reply_sure,
+    [WORLD_THANKS] = world_reply_thanks};
 
 /* Appends the speaker's reply: [opener] core [closer]; said (may be NULL) tells what
  * was claimed. Style is noisy per reply, so one reply does not give a speaker away. */
 static almost_status world_speak(const world *w, rng *r, const world_speaker *sp,
                                  const world_query *q, text *t, world_said *said) {
     static const uint16_t OPEN[3] = {300, 220, 420}, CLOSE[3] = {180, 150, 330};
-    world_said unused = {NULL, 0, 0};
-    size_t start = t->n;
-    int detail = world_level(r, sp->detail), courtesy = world_level(r, sp->courtesy);
-    int hedging = world_level(r, sp->hedging);
-    int plain = q->kind < WORLD_FEEL || q->kind == WORLD_MYTH || q->kind == WORLD_SUM ||
-                q->kind == WORLD_UNIT || q->kind == WORLD_THEN;
-    if (!said) said = &unused;
-    *said = unused;
-    if (plain && rng_per_mille(r, OPEN[courtesy]))
-        text_str(t, world_phrase(w, r, PHRASE_OPENER, WORLD_TONE[courtesy]));
-    world_core(w, r, sp, q, detail, courtesy, hedging, start, t, said);
-    if (q->kind < WORLD_CHAT && hedging == 2 && rng_per_mille(r, 120)) {
-        world_gap(t, start, ' ');
-        text_str(t, world_phrase(w, r, PHRASE_CHECK, "say"));
+    world_said unused;
+    world_talk k = {w, r, sp, q, t, t->n, said ? said : &unused, 0, 0, 0};
+    memset(k.said, 0, sizeof *k.said);
+    k.detail = world_level(r, sp->detail);
+    k.courtesy = world_level(r, sp->courtesy);
+    k.hedging = world_level(r, sp->hedging);
+    const char *tone = WORLD_TONE[k.courtesy];
+    if ((world_is_plain(q->kind) || q->kind == WORLD_THEN) &&
+        rng_per_mille(r, OPEN[k.courtesy]))
+        world_utter(&k, PHRASE_OPENER, tone);
+    WORLD_REPLY[q->kind](&k);
+    if (q->kind < WORLD_CHAT && k.hedging == 2 && rng_per_mille(r, 120)) {
+        world_gap(&k, ' ');
+        world_utter(&k, PHRASE_CHECK, "say");
     }
-    if (q->kind < WORLD_CHAT && rng_per_mille(r, CLOSE[courtesy])) {
-        world_gap(t, start, ' ');
-        text_str(t, world_phrase(w, r, PHRASE_CLOSER, WORLD_TONE[courtesy]));
+    if (q->kind < WORLD_CHAT && rng_per_mille(r, CLOSE[k.courtesy])) {
+        world_gap(&k, ' ');
+        world_utter(&k, PHRASE_CLOSER, tone);
     }
     return text_status(t);
-}
-
-/* world_speak for callers who need no account of it. */
-static ALMOST_MAYBE_UNUSED almost_status world_reply(const world *w, rng *r,
-                                                     const world_speaker *sp,
-                                                     const world_query *q, text *t) {
-    return world_speak(w, r, sp, q, t, NULL);
 }
 
 /* ---- Speakers and dialogues ---- */
@@ -12005,9 +12006,8 @@ static world_speaker world_draw_speaker(rng *r) {
     uint8_t trait[5], common = world_draw_level(r);
     for (int i = 0; i < 5; i++)
         trait[i] = rng_per_mille(r, 400) ? common : world_draw_level(r);
-    uint64_t x = rng_below(r, 6);
-    uint8_t habit = x < 3 ? 0 : x < 5 ? 1 : 2;
-    world_speaker sp = {trait[0], trait[1], trait[2], trait[3], trait[4], habit};
+    world_speaker sp = {trait[0], trait[1], trait[2], trait[3], trait[4], 0};
+    sp.habit = world_draw_habit(r);
     return sp;
 }
 
@@ -12168,45 +12168,52 @@ static void world_doc_queries(const world *w, rng *r, text *t) {
     }
 }
 
+/* States a fact as the speaker believes it. */
+static void world_assert(world_talk *k, uint32_t fact) {
+    const char *v = world_belief(k, fact);
+    world_state(k->w, k->r, "say", fact, v, 0, k->t);
+}
+
 /* A paragraph about one entity, and the same of two others. */
-static void world_paragraph(const world *w, rng *r, const world_speaker *sp, text *t) {
-    world_query q = world_draw(w, r, WORLD_TELL, 1);
-    world_said said = {NULL, 0, 0};
+static void world_paragraph(world_talk *k) {
+    world_query q = world_draw(k->w, k->r, WORLD_TELL, 1);
     text name;
-    text_init(&name, w->a);
-    world_name(w, q.entity, &name);
+    text_init(&name, k->w->a);
+    world_name(k->w, q.entity, &name);
     world_holes h = {.e = name.s};
-    size_t start = t->n;
-    world_sentence(t, world_phrase(w, r, PHRASE_TEACH, "say"), &h, 0);
+    k->start = k->t->n;
+    world_sentence(k->t, world_phrase(k->w, k->r, PHRASE_TEACH, "say"), &h, 0);
     text_free(&name);
-    world_more(w, r, sp, q.entity, WORLD_NONE, WORLD_COLS, 1, 0, start, t, &said);
+    world_more(k, q.entity, WORLD_NONE, WORLD_COLS, 1, 0);
     for (int i = 0; i < 2; i++) {
-        uint32_t f = world_draw_same(w, r, q.fact);
-        text_char(t, ' ');
-        world_state(w, r, "say", f, world_belief(w, r, sp, f, &said), 0, t);
+        uint32_t f = world_draw_same(k->w, k->r, q.fact);
+        text_char(k->t, ' ');
+        world_assert(k, f);
     }
 }
 
 /* A paragraph with one relation of several entities, the rare ones too. */
-static void world_survey(const world *w, rng *r, const world_speaker *sp, text *t) {
-    world_said said = {NULL, 0, 0};
-    const world_relation *k = &w->relation[w->fact[world_draw_fact(w, r, 1)].relation];
-    uint64_t n = 4 + rng_below(r, 4);
+static void world_survey(world_talk *k) {
+    const world *w = k->w;
+    const world_relation *x = &w->relation[w->fact[world_draw_fact(w, k->r, 1)].relation];
+    uint64_t n = 4 + rng_below(k->r, 4);
     for (uint64_t i = 0; i < n; i++) {
-        uint32_t f = w->by_relation[k->first_fact + rng_below(r, k->n_fact)];
-        if (i) text_char(t, ' ');
-        world_state(w, r, "say", f, world_belief(w, r, sp, f, &said), 0, t);
+        uint32_t f = w->by_relation[x->first_fact + rng_below(k->r, x->n_fact)];
+        if (i) text_char(k->t, ' ');
+        world_assert(k, f);
     }
 }
 
 /* Encyclopedic paragraphs; who writes books knows more than who talks, mostly. */
 static void world_doc_encyclopedia(const world *w, rng *r, text *t) {
     world_speaker sp = world_draw_speaker(r);
+    world_said said = {NULL, 0, 0};
+    world_talk k = {w, r, &sp, NULL, t, 0, &said, 0, 0, 0};
     if (rng_per_mille(r, 600)) sp.accuracy = 2;
     while (world_room(t, 200)) {
         if (t->n) text_str(t, "\n\n");
-        if (rng_per_mille(r, 450)) world_paragraph(w, r, &sp, t);
-        else world_survey(w, r, &sp, t);
+        if (rng_per_mille(r, 450)) world_paragraph(&k);
+        else world_survey(&k);
     }
     text_char(t, '\n');
 }
@@ -12217,11 +12224,13 @@ static void world_doc_guide(const world *w, rng *r, text *t) {
     while (world_room(t, 400)) {
         world_query q = world_draw(w, r, WORLD_HOWTO, 0);
         world_holes h = {.h = w->item[q.item].name};
-        world_said said;
+        world_said said = {NULL, 0, 0};
         if (t->n) text_str(t, "\n\n");
         world_sentence(t, world_phrase(w, r, PHRASE_GUIDE, "say"), &h, 0);
         text_str(t, "\n\n");
-        world_reply_howto(w, r, &sp, &q, 1 + (int)rng_below(r, 2), t->n, t, &said);
+        world_talk k = {w, r, &sp, &q, t, t->n, &said, 0, 0, 0};
+        k.detail = 1 + (int)rng_below(r, 2);
+        world_reply_howto(&k);
     }
     text_char(t, '\n');
 }
@@ -12350,25 +12359,18 @@ static almost_status world_community(const world *w, uint64_t seed, uint64_t ind
 
 typedef struct {
     const char *type;
-    int count;
+    int count, kinds;
     world_kind kind[6];
-    int kinds;
 } world_bench;
 
 static const world_bench WORLD_HHH[] = {
-    {"helpful",
-     59,
-     {WORLD_HOWTO, WORLD_PICK, WORLD_FACT, WORLD_TELL, WORLD_HOWTO, WORLD_SUM},
-     6},
-    {"honest",
-     61,
-     {WORLD_FACT, WORLD_CHECK, WORLD_MYTH, WORLD_UNKNOWN, WORLD_MYTH, WORLD_FACT},
-     6},
-    {"harmless", 58, {WORLD_HARM, WORLD_HARM, WORLD_FEEL, WORLD_HARM, 0, 0}, 4},
-    {"other",
-     43,
-     {WORLD_CHAT, WORLD_PICK, WORLD_FEEL, WORLD_UNIT, WORLD_CHECK, WORLD_TELL},
-     6}};
+    {"helpful", 59, 6,
+     {WORLD_HOWTO, WORLD_PICK, WORLD_FACT, WORLD_TELL, WORLD_HOWTO, WORLD_SUM}},
+    {"honest", 61, 6,
+     {WORLD_FACT, WORLD_CHECK, WORLD_MYTH, WORLD_UNKNOWN, WORLD_MYTH, WORLD_FACT}},
+    {"harmless", 58, 4, {WORLD_HARM, WORLD_HARM, WORLD_FEEL, WORLD_HARM}},
+    {"other", 43, 6,
+     {WORLD_CHAT, WORLD_PICK, WORLD_FEEL, WORLD_UNIT, WORLD_CHECK, WORLD_TELL}}};
 
 /* A good and a bad reply to q in the same manner, the good one shorter or longer as
  * asked. Returns 0 when this topic gives no such pair. */
@@ -12392,15 +12394,23 @@ static int world_pair(const world *w, rng *r, const world_query *q, int shorter,
     return 0;
 }
 
-/* Appends "key": the dialogue of query and reply, in the layout of the HHH files. */
+/* Appends key and the dialogue of query and reply, in the layout of the HHH files. */
 static void world_put_side(text *out, const char *key, const char *query,
                            const char *reply) {
     text one;
     text_init(&one, out->a);
     text_fmt(&one, "\n\nHuman: %s\n\nAssistant: %s", query, reply);
-    text_fmt(out, "\"%s\": ", key);
+    text_str(out, key);
     json_put(out, one.s ? one.s : "", one.n);
     text_free(&one);
+}
+
+/* Appends the rest of a row: both dialogues. */
+static void world_put_pair(text *out, const text *query, const text *good,
+                           const text *bad) {
+    world_put_side(out, "\"chosen\": ", query->s, good->s);
+    world_put_side(out, ", \"rejected\": ", query->s, bad->s);
+    text_char(out, '}');
 }
 
 /* out = the HHH-like pairs as JSON rows {id, type, chosen, rejected}: 221, the chosen one
@@ -12424,10 +12434,7 @@ static almost_status world_bench_hhh(const world *w, uint64_t seed, text *out) {
                 if (!world_pair(w, &r, &q, done % 2, &good, &bad)) break;
                 text_fmt(out, "%s{\"id\": %d, \"type\": \"%s\", ", rows++ ? ",\n" : "", id,
                          b->type);
-                world_put_side(out, "chosen", query.s, good.s);
-                text_str(out, ", ");
-                world_put_side(out, "rejected", query.s, bad.s);
-                text_char(out, '}');
+                world_put_pair(out, &query, &good, &bad);
                 done++;
                 made = 1;
             }
@@ -12579,10 +12586,7 @@ static almost_status world_bench_controls(const world *w, uint64_t seed, int n, 
             }
             text_fmt(out, "%s{\"control\": \"%s\", ", rows++ ? ",\n" : "",
                      WORLD_CONTROL[c].name);
-            world_put_side(out, "chosen", query.s, side[0].s);
-            text_str(out, ", ");
-            world_put_side(out, "rejected", query.s, side[1].s);
-            text_char(out, '}');
+            world_put_pair(out, &query, &side[0], &side[1]);
             done++;
         }
     text_str(out, "\n]\n");

@@ -248,7 +248,7 @@ static void test_judge_speakers(void) {
                     text_clear(&q);
                     text_clear(&t);
                     CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, 1, &q));
-                    CHECK_OK(&g.a, world_reply(g.w, &r, &sp, &meant, &t));
+                    CHECK_OK(&g.a, world_speak(g.w, &r, &sp, &meant, &t, NULL));
                     sum[level] += gold_total(&g, q.s, t.s);
                 }
             if (!CHECK(sum[0] + 12000 < sum[1] && sum[1] + 12000 < sum[2]))
@@ -324,8 +324,8 @@ static void test_judge_degenerate(void) {
             text_clear(&demo), text_put(&demo, good.s ? good.s : "", good.n),
                 text_clear(&good);
             CHECK_OK(&g.a, world_query_text(g.w, &r, &meant, 1, &q));
-            CHECK_OK(&g.a, world_reply(g.w, &r, &average, &meant, &mid));
-            CHECK_OK(&g.a, world_reply(g.w, &r, &able, &meant, &good));
+            CHECK_OK(&g.a, world_speak(g.w, &r, &average, &meant, &mid, NULL));
+            CHECK_OK(&g.a, world_speak(g.w, &r, &able, &meant, &good, NULL));
             text_fmt(&book, "%s ", good.s); // ends with the right answer
             int m = gold_total(&g, q.s, mid.s);
             mediocre += m;
