@@ -1,16 +1,20 @@
 /* prove.c - visits every binary32 input of every elementary function and shows that the
- * result is the nearest binary32. Minutes, one core; `make prove` runs it.
+ * result is the nearest binary32; compares fused multiply-add with exact integers on a
+ * thousand million triples. Minutes; `make prove` runs it.
  *
- *   cc -std=c11 -O2 tests/prove.c -o prove -lpthread && ./prove [NAME ...]
+ *   cc -std=c11 -O2 -Itests tests/prove.c -o prove -lpthread
+ *   ./prove [--threads N] [fma32|root|exp|log|log1p|sin|cos|sqrt ...]
  *
  * The argument. Each function rounds a binary64 value once. With an error bound of B ulp
  * on that value, the rounded result can only be wrong when the value lies within B ulp of
  * a midpoint of two binary32 neighbours. The bounds in [11] are below 2; the window here is
  * 32. Inside it the true value is computed with 113-bit arithmetic and decides; outside it
  * a sample of inputs is compared with the same arithmetic, to catch a wrong bound.
- * Each line ends with the SHA-256 of all results in order of the inputs' bits.
+ * Each line ends with a SHA-256 of all results: of the digests of the results of each 2^16
+ * neighbouring inputs, in order of the inputs' bits.
  */
 #include "../almost.c"
+#include "triples.h"
 
 #if defined(__SIZEOF_FLOAT128__)
 typedef __float128 quad; /* + - * / only: no library */
@@ -22,6 +26,9 @@ typedef long double quad;
 
 #define WINDOW 32
 #define SAMPLE 10007
+#ifndef TRIPLES
+#define TRIPLES 1000000000L
+#endif
 
 /* ---- the slow, accurate functions: series, far past 100 bits ---- */
 
@@ -73,6 +80,13 @@ static quad q_trig(quad x, int shift) {
 static quad q_sin(quad x) { return q_trig(x, 0); }
 static quad q_cos(quad x) { return q_trig(x, 1); }
 
+/* Newton from the binary64 root. */
+static quad q_sqrt(quad x) {
+    quad r = (quad)m_sqrt((double)x);
+    for (int i = 0; i < 2; i++) r = (r + x / r) / 2;
+    return r;
+}
+
 /* ---- the functions under proof: the binary64 value and what is made of it ---- */
 
 static double d_exp(float x) { return exp_f64((double)x); }
@@ -80,14 +94,16 @@ static double d_log(float x) { return log_f64((double)x); }
 static double d_log1p(float x) { return log_f64(1.0 + (double)x); }
 static double d_sin(float x) { return trig_f64((double)x, 0); }
 static double d_cos(float x) { return trig_f64((double)x, 1); }
+static double d_sqrt(float x) { return m_sqrt((double)x); }
 static float v_exp(float x) { return m_exp(x); } // a copy with an address
+static float v_sqrt(float x) { return (float)m_sqrt((double)x); }
 
 static int in_exp(float x) { return x >= EXP_ZERO_BELOW && x < 88.73f; }
 static int in_log(float x) { return x > 0 && x <= FLT_MAX; }
 static int in_log1p(float x) {
     return x > -1 && x <= FLT_MAX && !(x < 0x1p-28f && x > -0x1p-28f);
 }
-static int in_trig(float x) { return x > 0 && x <= TRIG_LIMIT; } // odd and even by form
+static int in_trig(float x) { return x != 0 && x <= TRIG_LIMIT && x >= -TRIG_LIMIT; }
 
 typedef struct {
     const char *name;
@@ -96,6 +112,13 @@ typedef struct {
     float (*fn)(float);
     quad (*truth)(quad);
 } proof;
+
+static const proof PROOFS[] = {{"exp", in_exp, d_exp, v_exp, q_exp},
+                               {"log", in_log, d_log, m_log, q_log},
+                               {"log1p", in_log1p, d_log1p, m_log1p, q_log1p},
+                               {"sin", in_trig, d_sin, m_sin, q_sin},
+                               {"cos", in_trig, d_cos, m_cos, q_cos},
+                               {"sqrt", in_log, d_sqrt, v_sqrt, q_sqrt}};
 
 /* Is y the binary32 nearest to t? Neighbours' midpoints are exact in binary64. */
 static int nearest(float y, quad t) {
@@ -106,82 +129,163 @@ static int nearest(float y, quad t) {
     return a > b ? t <= a && t >= b : t <= b && t >= a;
 }
 
-static int prove(const proof *p) {
-    long inputs = 0, close = 0, wrong = 0, far = 0;
-    static float out[1 << 16];
-    sha256 h;
-    unsigned char digest[32];
-    char hex[65];
-    sha256_init(&h);
-    for (uint64_t u = 0; u < (uint64_t)1 << 32; u++) {
-        float x = f32_from_bits((uint32_t)u), y = 0;
-        if (p->domain(x)) {
-            y = p->fn(x);
-            double d = p->wide(x);
-            int64_t off = (int64_t)(f64_bits(d) & 0x1FFFFFFF) - 0x10000000;
-            inputs++;
-            if ((off <= WINDOW && off >= -WINDOW) || u % SAMPLE == 0) {
-                quad t = p->truth((quad)x), e = (t - (quad)d) / t * 0x1p52;
-                close += off <= WINDOW && off >= -WINDOW;
-                if (e > 4 || e < -4) far++;
-                if (!nearest(y, t) && wrong++ < 8)
-                    printf("%s: misrounded %a -> %a\n", p->name, (double)x, (double)y);
-            }
-        }
-        out[u & 0xFFFF] = y;
-        if ((u & 0xFFFF) == 0xFFFF) sha256_add_f32s(&h, out, 1 << 16);
-    }
-    sha256_end(&h, digest);
-    text_hex(hex, digest, 32);
-    hex[64] = 0;
-    printf("%-6s %ld inputs, %ld near a midpoint, %ld misrounded, %ld out of bound, %s\n",
-           p->name, inputs, close, wrong, far, hex);
-    fflush(stdout);
-    return wrong || far;
+#define WORKERS 64
+#define BLOCK 65536u
+
+typedef struct { long inputs, close, wrong, far; } counts;
+
+typedef struct {
+    const proof *p;
+    counts n[WORKERS];
+    unsigned char (*digest)[32]; /* [65536] of the results of a block of inputs */
+} proof_job;
+
+/* One input: its result, counted. */
+static float prove_one(const proof *p, float x, int sampled, counts *n) {
+    float y = p->fn(x);
+    double d = p->wide(x);
+    int64_t off = (int64_t)(f64_bits(d) & 0x1FFFFFFF) - 0x10000000;
+    int near_midpoint = off <= WINDOW && off >= -WINDOW;
+    n->inputs++;
+    if (!near_midpoint && !sampled) return y;
+    quad t = p->truth((quad)x), e = (t - (quad)d) / t * 0x1p52;
+    n->close += near_midpoint;
+    n->far += e > 4 || e < -4;
+    if (!nearest(y, t) && n->wrong++ < 8)
+        printf("%s: misrounded %a -> %a\n", p->name, (double)x, (double)y);
+    return y;
 }
 
-/* fma32_by_odd and sqrt_by_bits against instructions: random bits, then exponents chosen
- * so that the product cancels or ends among the subnormals. */
-static int prove_emulation(void) {
-    long bad = 0, fused = 0;
-    const kernels *k = KERNELS_LADDER[0];
-    rng r = rng_at(1, RNG_TEST, 0);
-    for (long i = 0; i < 20000000; i++) {
-        uint64_t a = rng_u64(&r), b = rng_u64(&r);
-        double x = f64_from_bits(i & 1 ? a & 0x000FFFFFFFFFFFFFu : a & 0x7FFFFFFFFFFFFFFFu);
-        if (x - x == 0) bad += f64_bits(sqrt_by_bits(x)) != f64_bits(m_sqrt(x));
-        uint32_t f = (uint32_t)a, g = (uint32_t)b, c = (uint32_t)(b >> 32);
-        if (i & 1) {
-            f = (f & 0x807FFFFF) | (uint32_t)(30 + (a >> 32) % 50) << 23;
-            g = (g & 0x807FFFFF) | (uint32_t)(40 + (a >> 40) % 50) << 23;
-            c &= 0x83FFFFFF;
+/* Every level's vector exp of a block that lies in the domain must repeat the scalar one. */
+static long prove_levels(const float *in, const float *out, size_t n) {
+    static const size_t part = 4096;
+    float e[4096];
+    long wrong = 0;
+    for (size_t l = 0; l < COUNT(KERNELS_LADDER); l++)
+        for (size_t i = 0; i < n && kernels_runnable(KERNELS_LADDER[l]->level); i += part) {
+            size_t some = MIN(part, n - i);
+            KERNELS_LADDER[l]->exp_shift(e, in + i, 0.0f, some);
+            wrong += memcmp(e, out + i, some * sizeof *e) != 0;
         }
-        if (i & 2) f &= 0xFF8000FF, g &= 0xFF8000FF; // short products: exact halfway cases
-        float want = f32_from_bits(c), fa = f32_from_bits(f), fb = f32_from_bits(g);
-        float got = fma32_by_odd(fa, fb, want) + 0.0f;
-        if (got - got != 0 || !kernels_runnable(k->level) ||
-            k->level == ALMOST_KERNELS_SCALAR)
-            continue;
-        k->chain(1, 1, 1, &fa, 1, 1, &fb, 1, &want, 1, 1);
-        fused++;
-        bad += f32_bits(got) != f32_bits(want);
-    }
-    printf("fma32  %ld triples against the %s level, sqrt 20000000: %ld differ\n", fused,
-           k->name, bad);
-    return bad != 0;
+    return wrong;
 }
+
+static void prove_task(void *ctx, size_t begin, size_t end, int worker) {
+    proof_job *j = ctx;
+    counts n = {0, 0, 0, 0};
+    float *out = malloc(3 * BLOCK * sizeof *out), *in = out + BLOCK, *of = in + BLOCK;
+    for (size_t b = begin; b < end; b++) {
+        size_t inside = 0;
+        for (uint32_t i = 0; i < BLOCK; i++) {
+            uint32_t u = (uint32_t)b * BLOCK + i;
+            float x = f32_from_bits(u);
+            out[i] = 0;
+            if (!j->p->domain(x)) continue;
+            out[i] = prove_one(j->p, x, u % SAMPLE == 0, &n);
+            in[inside] = x;
+            of[inside++] = out[i];
+        }
+        if (j->p->fn == v_exp) n.wrong += prove_levels(in, of, inside);
+        sha256 h;
+        sha256_init(&h);
+        sha256_add_f32s(&h, out, BLOCK);
+        sha256_end(&h, j->digest[b]);
+    }
+    free(out);
+    j->n[worker].inputs += n.inputs, j->n[worker].close += n.close;
+    j->n[worker].wrong += n.wrong, j->n[worker].far += n.far;
+}
+
+static int prove(almost *a, const proof *p) {
+    static unsigned char digest[65536][32];
+    double begun = clock_seconds();
+    proof_job j = {.p = p, .digest = digest};
+    counts n = {0, 0, 0, 0};
+    char hex[65];
+    threads_for(a, 65536, 64, prove_task, &j);
+    for (int i = 0; i < WORKERS; i++) {
+        n.inputs += j.n[i].inputs, n.close += j.n[i].close;
+        n.wrong += j.n[i].wrong, n.far += j.n[i].far;
+    }
+    sha256_hex(digest, sizeof digest, hex);
+    printf("%-5s %10ld inputs, %4ld near a midpoint, %ld misrounded, %ld out of bound, %s\n",
+           p->name, n.inputs, n.close, n.wrong, n.far, hex);
+    fprintf(stderr, "%s: %.0f s\n", p->name, clock_seconds() - begun);
+    fflush(stdout);
+    return n.wrong || n.far;
+}
+
+/* ---- fused multiply-add, and the root for machines without one ---- */
+
+static void triples_task(void *ctx, size_t begin, size_t end, int worker) {
+    triple_counts n = {0, 0, 0, 0, 0, 0, 0}, *all = (triple_counts *)ctx + worker;
+    for (size_t b = begin; b < end; b++) triple_block(b, &n);
+    all->all += n.all, all->ties += n.ties, all->subnormal += n.subnormal;
+    all->subnormal_ties += n.subnormal_ties, all->cancelled += n.cancelled;
+    all->overflowed += n.overflowed, all->wrong += n.wrong;
+}
+
+static int prove_triples(almost *a) {
+    static triple_counts all[WORKERS];
+    double begun = clock_seconds();
+    threads_for(a, TRIPLES / TRIPLE_BLOCK + 1, 64, triples_task, all);
+    triple_counts *n = all;
+    for (int i = 1; i < WORKERS; i++) {
+        n->all += all[i].all, n->ties += all[i].ties, n->subnormal += all[i].subnormal;
+        n->subnormal_ties += all[i].subnormal_ties, n->cancelled += all[i].cancelled;
+        n->overflowed += all[i].overflowed, n->wrong += all[i].wrong;
+    }
+    printf("fma32 %10ld triples, %ld ties, %ld subnormal (%ld of them ties), %ld cancelled, "
+           "%ld overflowed, %ld wrong at any level\n", n->all, n->ties, n->subnormal,
+           n->subnormal_ties, n->cancelled, n->overflowed, n->wrong);
+    fprintf(stderr, "fma32: %.0f s\n", clock_seconds() - begun);
+    fflush(stdout);
+    return n->wrong || !n->ties || !n->subnormal_ties || !n->cancelled || !n->overflowed;
+}
+
+/* The binary64 root r of x is right when (r - ulp/2)^2 < x < (r + ulp/2)^2: with x = m*2^2h,
+ * m of 105 or 106 bits, and r of 53, that is r^2 - r < m <= r^2 + r. */
+static int prove_root(almost *a) {
+    rng r = rng_at(1, RNG_TEST, 0);
+    long wrong = 0;
+    (void)a;
+    for (long i = 0; i < 20000000; i++) {
+        uint64_t u = rng_u64(&r) & 0x7FFFFFFFFFFFFFFFu;
+        if (i & 1) u &= 0x000FFFFFFFFFFFFFu; // subnormal
+        double x = f64_from_bits(u);
+        if (x - x != 0 || x == 0) continue;
+        uint64_t root = f64_bits(sqrt_by_bits(x)), m = u & 0xFFFFFFFFFFFFFu;
+        int e = (int)(u >> 52);
+        if (e) m |= (uint64_t)1 << 52;
+        else for (e = 1; !(m >> 52); e--) m <<= 1;
+        uint64_t s = (root & 0xFFFFFFFFFFFFFu) | (uint64_t)1 << 52;
+        int h = (int)(root >> 52) - 1075, k = e - 1075 - 2 * h; // x = (m << k)*2^2h
+        u128 square = (u128)s * s, exact = (u128)m << MIN(MAX(k, 0), 74);
+        wrong += k < 52 || k > 53 || exact > square + s || exact <= square - s;
+        wrong += f64_bits(m_sqrt(x)) != root;
+    }
+    printf("root   20000000 binary64 inputs, %ld wrong\n", wrong);
+    return wrong != 0;
+}
+
+static const struct { const char *name; int (*run)(almost *a); } OTHERS[] = {
+    {"fma32", prove_triples}, {"root", prove_root}};
 
 int main(int argc, char **argv) {
-    static const proof all[] = {{"exp", in_exp, d_exp, v_exp, q_exp},
-                                {"log", in_log, d_log, m_log, q_log},
-                                {"log1p", in_log1p, d_log1p, m_log1p, q_log1p},
-                                {"sin", in_trig, d_sin, m_sin, q_sin},
-                                {"cos", in_trig, d_cos, m_cos, q_cos}};
-    int failed = argc < 2 ? prove_emulation() : 0;
-    for (size_t i = 0; i < COUNT(all); i++) {
-        int wanted = argc < 2;
-        for (int j = 1; j < argc; j++) wanted |= !strcmp(argv[j], all[i].name);
-        if (wanted) failed |= prove(&all[i]);
+    almost a = {.fail_at = -1};
+    int failed = 0, first = 1, threads = 0;
+    if (argc > 2 && !strcmp(argv[1], "--threads")) {
+        threads = atoi(argv[2]);
+        first = 3;
     }
+    if (threads_open(&a, MIN(MAX(threads, 0), WORKERS)) != ALMOST_OK) return 1;
+    for (size_t i = 0; i < COUNT(OTHERS) + COUNT(PROOFS); i++) {
+        int other = i < COUNT(OTHERS), wanted = first == argc;
+        const char *name = other ? OTHERS[i].name : PROOFS[i - COUNT(OTHERS)].name;
+        for (int j = first; j < argc; j++) wanted |= !strcmp(argv[j], name);
+        if (!wanted) continue;
+        failed |= other ? OTHERS[i].run(&a) : prove(&a, &PROOFS[i - COUNT(OTHERS)]);
+    }
+    threads_close(&a);
     return failed;
 }

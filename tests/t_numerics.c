@@ -1,5 +1,7 @@
 /* t_numerics.c - sections [11] to [14]: every level against the scalar definitions, the
- * products against naive loops, everything as bits. */
+ * products against naive loops, the orders of sums found out from outside, everything as
+ * bits. */
+#include "triples.h"
 
 /* Runs f for every level this processor has, in a context of its own. */
 static void numerics_levels(void (*f)(almost *a)) {
@@ -50,7 +52,7 @@ static void test_spot(void) {
     CHECK_BITS32(m_rope_freq(500000.0f, 63, 128), f32_from_bits(0x3624C2FF));
 }
 
-/* Directed fma triples: the emulation against the instruction, where there is one. */
+/* Directed fma triples; a thousand million more in prove.c. */
 static void test_fma(void) {
     rng r = test_rng(0);
     CHECK_BITS32(fma32_by_odd((1 + 0x1p-23f) * 0x1p-75f, (1 - 0x1p-23f) * 0x1p-75f,
@@ -61,24 +63,12 @@ static void test_fma(void) {
     CHECK_BITS32(fma32_by_odd(-0.0f, 1.0f, -0.0f), -0.0f);
     CHECK_BITS32(fma32_by_odd(3.0f, 1.0f, -3.0f), 0.0f);
     CHECK_BITS32(fma32_by_odd(0x1p100f, 0x1p100f, 1.0f), f32_from_bits(0x7F800000));
-    const kernels *k = KERNELS_LADDER[0];
-    long bad = 0;
-    for (int i = 0; i < 300000 && kernels_runnable(k->level); i++) {
-        uint64_t u = rng_u64(&r), v = rng_u64(&r);
-        uint32_t f = (uint32_t)u, g = (uint32_t)v, c = (uint32_t)(v >> 32);
-        if (i & 1) {
-            f = (f & 0x807FFFFF) | (uint32_t)(30 + (u >> 32) % 50) << 23;
-            g = (g & 0x807FFFFF) | (uint32_t)(40 + (u >> 40) % 50) << 23;
-            c &= 0x83FFFFFF;
-        }
-        if (i & 2) f &= 0xFF8000FF, g &= 0xFF8000FF;
-        float x = f32_from_bits(f), y = f32_from_bits(g), z = f32_from_bits(c);
-        float want = fma32_by_odd(x, y, z) + 0.0f;
-        if (want - want != 0) continue;
-        k->chain(1, 1, 1, &x, 1, 1, &y, 1, &z, 1, 1);
-        bad += f32_bits(z) != f32_bits(want);
-    }
-    CHECK_INT(bad, 0);
+#if defined(__SIZEOF_INT128__)
+    triple_counts n = {0, 0, 0, 0, 0, 0, 0}; // every level against exact integers
+    for (uint64_t block = 0; block < 2000; block++) triple_block(rng_u64(&r), &n);
+    CHECK_INT(n.wrong, 0);
+    CHECK(n.ties > 1000 && n.subnormal_ties > 100 && n.cancelled > 100 && n.overflowed > 100);
+#endif
 }
 
 static void test_sqrt(void) {
@@ -156,6 +146,138 @@ static void numerics_chain(almost *a) {
     CHECK_BITS32(c, 0.0f);
 }
 static void test_chain(void) { numerics_levels(numerics_chain); }
+
+/* ---- the order of a sum, recovered from outside ----
+ * One term is huge, one is minus that, the others are ones. A one survives exactly if it
+ * joins the sum where the huge ones do not hide it, that is if it is not below the node of
+ * the summation tree where the two meet. The number of survivors for every pair of places
+ * is the tree; it must be the contract's. */
+
+#define HUGE_TERM 0x1p100f
+
+/* Ones but for two places. */
+static void order_terms(float *x, size_t n, size_t huge, size_t minus) {
+    for (size_t i = 0; i < n; i++) x[i] = 1.0f;
+    x[huge] = HUGE_TERM;
+    x[minus] = -HUGE_TERM;
+}
+
+/* Survivors by the contract: CHAIN keeps what comes after the later of the two. */
+static size_t order_chain(size_t n, size_t i, size_t j) { return n - 1 - MAX(i, j); }
+
+/* LANE8: two places of one lane meet in it, places of two lanes in the least of the tree's
+ * sets that has both; everything in there up to that point is hidden. */
+static size_t order_lane8(size_t n, size_t i, size_t j) {
+    static const unsigned sets[] = {1u << 0 | 1u << 4, 1u << 2 | 1u << 6, 1u << 1 | 1u << 5,
+                                    1u << 3 | 1u << 7, 0x55, 0xAA, 0xFF};
+    unsigned both = 1u << i % 8 | 1u << j % 8;
+    size_t hidden = 0, s = 0;
+    if (i % 8 == j % 8) return n - 1 - MAX(i, j) / 8;
+    while ((sets[s] & both) != both) s++;
+    for (size_t k = 0; k < n; k++) hidden += sets[s] >> k % 8 & 1;
+    return n - hidden;
+}
+
+/* Every pair of places of sums up to 41 terms: the kernels of one level. */
+static void numerics_order(almost *a) {
+    enum { N = 41 };
+    float x[N], one[N * PANEL], dw[N] = {0}, dx[N], C[PANEL];
+    const kernels *k = a->k;
+    long bad[5] = {0};
+    for (size_t i = 0; i < N * PANEL; i++) one[i] = 1.0f;
+    for (size_t pair = 0; pair < N * N; pair++) {
+        size_t i = pair / N, j = pair % N, n = N - pair % 3, free_at = 0;
+        if (i == j || i >= n || j >= n) continue;
+        order_terms(x, n, i, j);
+        for (size_t c = 0; c < PANEL; c++) C[c] = 1.0f; // continued: one more place in front
+        k->chain(1, PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 1);
+        for (size_t c = 0; c < PANEL; c++) bad[0] += C[c] != (float)order_chain(n, i, j);
+        k->chain(1, 1 + pair % PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 0);
+        bad[1] += C[pair % PANEL] != (float)order_chain(n, i, j);
+        bad[2] += k->lane8_sum(x, n) != (double)order_lane8(n, i, j);
+        bad[3] += k->lane8_dot(one, x, n) != (double)order_lane8(n, i, j);
+        while (free_at == i || free_at == j) free_at++;
+        k->rms_back(dx, dw, x, one, one, 1.0f, n); // dx = t - f32(LANE8(t)/n)
+        bad[4] += dx[free_at] != 1.0f - (float)((double)order_lane8(n, i, j) / (double)n);
+    }
+    for (int i = 0; i < 5; i++) CHECK_INT(bad[i], 0);
+    float y = 1 + 0x1p-12f, z = -(1 + 0x1p-11f); // and each term is fused
+    k->chain(1, 1, 1, &y, 1, 1, &y, 1, &z, 1, 1);
+    CHECK_BITS32(z, 0x1p-24f);
+}
+static void test_order(void) { numerics_levels(numerics_order); }
+
+/* Sums that cannot cancel (squares, exponentials): one term beside which each of the others
+ * is lost alone and kept in company; the bits must be those of eight lanes and the tree. */
+static void numerics_order_positive(almost *a) {
+    enum { N = 41 };
+    float x[N], e[N];
+    int64_t q[N];
+    long bad = 0;
+    for (size_t i = 0; i < N; i++) {
+        double lane[3][8] = {{0}};
+        for (size_t j = 0; j < N; j++) {
+            x[j] = i == j ? 0.0f : -37.0f;
+            q[j] = i == j ? (int64_t)1 << 58 : (int64_t)1 << 32;
+        }
+        double z = a->k->exp_shift(e, x, 0.0f, N), s = a->k->fix_sumsq(q, N, 0x1p-32);
+        for (size_t j = 0; j < N; j++) x[j] = i == j ? 0x1p27f : 1.0f;
+        for (size_t j = 0; j < N; j++) {
+            lane[0][j % 8] += (double)m_exp(i == j ? 0.0f : -37.0f);
+            lane[1][j % 8] += i == j ? 0x1p52 : 1.0;
+            lane[2][j % 8] += i == j ? 0x1p54 : 1.0;
+        }
+        double sum[3];
+        for (int s3 = 0; s3 < 3; s3++) {
+            const double *l = lane[s3];
+            sum[s3] = ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]));
+        }
+        bad += z != sum[0] || s != sum[1] || a->k->lane8_sumsq(x, N) != sum[2];
+    }
+    CHECK_INT(bad, 0);
+}
+static void test_order_positive(void) { numerics_levels(numerics_order_positive); }
+
+/* The three products, over every border of their blocks: pairs of places at random and at
+ * multiples of 32. X is [M, K] of probes, every weight 1. */
+static void numerics_order_products(almost *a) {
+    enum { M = 66, K = 4500, N = 40 };
+    float *X = malloc(M * K * sizeof *X), *Y = malloc(M * N * sizeof *Y);
+    float *one = malloc(N * K * sizeof *one);
+    int64_t *Q = calloc(weight_floats(N, 1), sizeof *Q);
+    weight w = {WEIGHT_F32, N, K, calloc(weight_floats(N, K), sizeof(float))};
+    weight t = {WEIGHT_F32, K, N, calloc(weight_floats(K, N), sizeof(float))};
+    size_t at[M][2], granule[3] = {0, K / 3, K};
+    long bad[3] = {0};
+    rng r = test_rng(7);
+    for (size_t i = 0; i < N * K; i++) one[i] = 1.0f;
+    weight_pack(&w, one);
+    weight_pack(&t, one);
+    for (size_t i = 0; i < M; i++) {
+        for (int p = 0; p < 2; p++)
+            at[i][p] = i % 2 ? rng_below(&r, K) : 32 * rng_below(&r, K / 32) + (size_t)p;
+        at[i][1] += at[i][1] == at[i][0];
+        order_terms(X + i * K, K, at[i][0], at[i][1] %= K);
+    }
+    CHECK_OK(a, mm_forward(a, Y, N, X, K, &w, M, 0));
+    for (size_t i = 0; i < M * N; i++)
+        bad[0] += Y[i] != (float)order_chain(K, at[i / N][0], at[i / N][1]);
+    CHECK_OK(a, mm_dinput(a, Y, N, X, K, &t, M, 0));
+    for (size_t i = 0; i < M * N; i++)
+        bad[1] += Y[i] != (float)order_chain(K, at[i / N][0], at[i / N][1]);
+    weight v = {WEIGHT_F32, N, 1, NULL}; // rows of X as tokens; two granules, cut at K/3
+    for (size_t i = 0; i < M; i++) {
+        size_t cut = granule[1], x = at[i][0], y = at[i][1], lost = MAX(x, y) + 1;
+        if ((x < cut) != (y < cut)) continue;
+        memset(Q, 0, weight_floats(N, 1) * sizeof *Q);
+        CHECK_OK(a, mm_dweight(a, Q, &v, X + i * K, 1, one, N, granule, 2));
+        if (x >= cut) lost -= cut;
+        for (size_t n = 0; n < N; n++) bad[2] += Q[n] != (int64_t)(K - lost) << 32;
+    }
+    for (int i = 0; i < 3; i++) CHECK_INT(bad[i], 0);
+    free(X), free(Y), free(one), free(Q), free(w.data), free(t.data);
+}
+static void test_order_products(void) { numerics_levels(numerics_order_products); }
 
 /* ---- products against loops ---- */
 
@@ -354,6 +476,46 @@ static void numerics_fix(almost *a) {
 }
 static void test_fix(void) { numerics_levels(numerics_fix); }
 
+/* FIX in any partition: contributions dealt out at random to workers, each summing in an
+ * order of its own, workers joined in any order; as many of the largest as are allowed; and
+ * one that does not fit is seen whoever meets it. */
+static void numerics_partitions(almost *a) {
+    enum { N = 19, TIMES = 64, WORKERS = 7 };
+    static float g[TIMES][N];
+    static int64_t whole[N], part[WORKERS][N], sum[N];
+    uint32_t order[TIMES];
+    rng r = test_rng(8);
+    memset(whole, 0, sizeof whole);
+    for (uint32_t i = 0; i < TIMES; i++) {
+        order[i] = i;
+        for (int j = 0; j < N; j++)
+            g[i][j] = numerics_float(&r) * (i % 3 ? 0x1p-30f : i % 2 ? 8191.0f : 1.0f);
+        CHECK_INT(a->k->fix_add(whole, g[i], N), 0);
+    }
+    for (int round = 0; round < 20; round++) {
+        int bad = (int)rng_below(&r, TIMES), seen = 0;
+        float had = g[bad][round % N];
+        memset(part, 0, sizeof part);
+        memset(sum, 0, sizeof sum);
+        rng_shuffle(&r, order, TIMES);
+        for (int i = 0; i < TIMES; i++)
+            a->k->fix_add(part[rng_below(&r, WORKERS)], g[order[i]], N);
+        for (int w = round; w < round + WORKERS; w++)
+            for (int j = 0; j < N; j++) sum[j] += part[w % WORKERS][j];
+        CHECK(!memcmp(sum, whole, sizeof sum));
+        g[bad][round % N] = round % 2 ? 0x1p18f : -0x1p18f;
+        for (int i = 0; i < TIMES; i++)
+            seen += a->k->fix_add(part[rng_below(&r, WORKERS)], g[order[i]], N) != 0;
+        CHECK_INT(seen, 1);
+        g[bad][round % N] = had;
+    }
+    float most[2] = {0x1.fffffep+17f, -0x1.fffffep+17f};
+    int64_t ends[2] = {0, 0}; // 2^13 of them: +-(2^63 - 2^39)
+    for (int i = 0; i < 8192; i++) CHECK_INT(a->k->fix_add(ends, most, 2), 0);
+    CHECK(ends[0] == INT64_MAX - ((int64_t)1 << 39) + 1 && ends[1] == -ends[0]);
+}
+static void test_partitions(void) { numerics_levels(numerics_partitions); }
+
 /* Softmax of a row and SwiGLU stay finite and right at the ends of the range. */
 static void numerics_ends(almost *a) {
     float x[19], e[19], h[19], u[19];
@@ -429,10 +591,14 @@ static const test TESTS_NUMERICS[] = {
     {"numerics", "sqrt", test_sqrt},
     {"numerics", "levels", test_levels},
     {"numerics", "chain", test_chain},
+    {"numerics", "order", test_order},
+    {"numerics", "order-positive", test_order_positive},
+    {"numerics", "order-products", test_order_products},
     {"numerics", "products", test_products},
     {"numerics", "product-threads", test_product_threads},
     {"numerics", "integers", test_integers},
     {"numerics", "fix", test_fix},
+    {"numerics", "partitions", test_partitions},
     {"numerics", "ends", test_ends},
     {"numerics", "selftest", test_selftest},
 #if defined(ALMOST_X86)
