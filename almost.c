@@ -24651,6 +24651,89 @@ static almost_status kat_sampling(kat *k) {
     return ALMOST_OK;
 }
 
+/* ---- where an approximation of the contract would show ---- */
+
+/* Fused multiply-adds next to subnormal midpoints, products that end as subnormals, and
+ * zeros: one chain each, 32 outputs, so that every level's vectors take part. */
+static void kat_edge_chains(kat *k, const float *x) {
+    float a[8], b[8 * PANEL], c[3][PANEL];
+    for (int j = 0; j < PANEL; j++) {
+        a[j % 8] = (1 + 0x1p-23f) * 0x1p-75f;
+        b[j] = (j % 3 ? 1 - 0x1p-23f : 1) * 0x1p-75f;
+        c[0][j] = (float)(0x400000 + j / 2) * (j % 2 ? 0x1p-149f : -0x1p-149f);
+        c[2][j] = j % 2 ? 0.0f : -0.0f;
+    }
+    k->a->k->chain(1, PANEL, 1, a, 1, 1, b, PANEL, c[0], PANEL, 1);
+    for (int j = 0; j < 8 * PANEL; j++) b[j] = x[j] * 0x1p-70f;
+    for (int j = 0; j < 8; j++) a[j] = x[100 + j] * 0x1p-66f;
+    k->a->k->chain(1, PANEL, 8, a, 8, 1, b, PANEL, c[1], PANEL, 0);
+    for (int j = 0; j < 8; j++) a[j] = -0x1p-140f; // each product is below 2^-200: a zero
+    k->a->k->chain(1, PANEL - 3, 8, a, 8, 1, b, PANEL, c[2], PANEL, 1);
+    kat_add(k, c[0], 3 * PANEL);
+}
+
+/* Sums of rows whose terms hide each other, ties in FIX, moments that fade away, a maximum
+ * of zeros, and the inputs that elementary functions find hardest. */
+static void kat_edge_rows(kat *k, float *x) {
+    enum { N = 93 };
+    const kernels *f = k->a->k;
+    const float hard[] = {0x1.2f1fd6p+3f, 0x1.fb035ap-2f, 0x1.33333p+13f, 1048575.0f};
+    adamw_step s = {0x1p-60, 1, 0.9f, 0.1f, 0.95f, 0.05f, 1, 1, 1e-3f, 1e-8f, 0.1f};
+    float wide[N], zero[N], e[N], y[4];
+    int64_t q[N] = {0};
+    for (int i = 0; i < N; i++) {
+        wide[i] = x[i] * (i % 3 ? 1 : i % 2 ? 0x1p40f : 0x1p-30f);
+        zero[i] = -0.0f;
+        e[i] = (float)(2 * i - N) * (i % 2 ? 0x1p-33f : 0x1p-34f);
+    }
+    kat_f64(k, f->lane8_sum(wide, N)), kat_f64(k, f->lane8_sumsq(wide, N));
+    kat_f64(k, f->lane8_dot(wide, x, N)), kat_f64(k, f->lane8_sum(wide, N - 3));
+    f->fix_add(q, e, N);
+    kat_i64s(k, q, N);
+    for (int i = 0; i < N; i++) wide[i] = i % 11 ? -37.0f : 0.0f;
+    kat_f64(k, f->exp_shift(e, wide, 0.0f, N));
+    f->scale(wide, x, 0x1p-125f, N);
+    for (int i = 0; i < N; i++) e[i] = wide[i] < 0 ? -wide[i] : wide[i];
+    f->adamw(x, wide, e, q, N, &s);
+    y[0] = f->max(zero, 3), y[1] = f->max(zero, N);
+    kat_add(k, x, N), kat_add(k, wide, N), kat_add(k, e, N), kat_add(k, y, 2);
+    for (size_t i = 0; i < COUNT(hard); i++) {
+        y[0] = m_log(hard[i]), y[1] = m_log1p(hard[i]);
+        y[2] = m_sin(hard[i]), y[3] = m_cos(hard[i]);
+        kat_add(k, y, 4);
+    }
+}
+
+static almost_status kat_edges(kat *k) {
+    float *x = kat_floats(k, 40, 8 * PANEL);
+    if (!x) return ALMOST_ERR_MEMORY;
+    kat_edge_chains(k, x);
+    kat_edge_rows(k, x);
+    return ALMOST_OK;
+}
+
+/* One logit row with equal values, cut in the middle of them, drawn at both ends; ids of no
+ * weight come first, and one whose weight is 1 lies just behind the nucleus. */
+static almost_status kat_ties(kat *k) {
+    enum { V = 101 };
+    float x[V], y[V], e[V], logprob;
+    uint32_t w[V], c[V];
+    const sample_room room = {y, e, w, c};
+    static const sampler how[] = {{1, 0, 65536, 0}, {1, 30, 65536, 0}, {1, 0, 32768, 0},
+                                  {1, 0, 58982, 0}, {1, 30, 40000, 0}, {1, 0, 65536, 1}};
+    static const uint64_t draw[] = {0, UINT64_MAX, (uint64_t)1 << 63, 0x123456789ABCDEF0};
+    for (int i = 0; i < V; i++) x[i] = i < 9 ? -99.0f : (float)(i * 7 % 5) * 0.5f;
+    for (size_t i = 0; i < 2 * COUNT(how) * COUNT(draw); i++) {
+        int32_t id = sample_row(k->a->k, x, V, &how[i / 4 % 6], draw[i % 4], &room, &logprob);
+        sha256_add_u64le(&k->h, (uint64_t)id);
+        for (int j = 9; i == 23 && j < V; j++) x[j] = j < 13 ? 0 : j == 20 ? -20.8f : -99.0f;
+    }
+    for (int i = 0; i < V; i++) e[i] = (float)(2 * i + 1) * 0x1p-31f; // halves
+    sha256_add_u64le(&k->h, sample_weights(w, e, V));
+    for (int i = 0; i < V; i++) sha256_add_u64le(&k->h, w[i]);
+    return ALMOST_OK;
+}
+
 /* ---- a pipeline in miniature: one model of two layers, grouped heads, ragged sizes ----
  */
 
@@ -24992,6 +25075,8 @@ static const struct { const char *name; almost_status (*run)(kat *); size_t by;
                  {"adamw", kat_adamw, 0},
                  {"storage", kat_storage, 0},
                  {"sampling", kat_sampling, 0},
+                 {"edges", kat_edges, 0},
+                 {"ties", kat_ties, 0},
                  {"advantages", kat_advantages, 0},
                  {"statistics", kat_statistics, 0},
                  {"filters", kat_filters, 0},
