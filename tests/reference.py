@@ -959,13 +959,14 @@ class Trainer:
     def begin(self):
         self.grad, self.tally, self.ids = Gradient(self.m), Tally(), b""
 
-    def rate(self):
-        step = self.step + 1
+    def rate(self, step):
         if step <= self.warmup:
             return div64(mul64(self.lr, whole(step)), whole(self.warmup))
         if self.schedule == "constant" or self.steps <= self.warmup:
             return self.lr
         x = div64(whole(min(step, self.steps) - self.warmup), whole(self.steps - self.warmup))
+        if self.schedule == "linear":
+            return add64(self.lr, mul64(sub64(self.lr_end, self.lr), x))
         wave = add64(ONE, cos(f32(mul64(lit("3.14159265358979323846"), x))))
         wave = mul64(wave, (1, -1))
         return add64(self.lr_end, mul64(sub64(self.lr, self.lr_end), wave))
@@ -979,7 +980,7 @@ class Trainer:
         for i in range(0, len(flat), 65536):
             norm = add64(norm, sumsq_fix(flat[i:i + 65536], unfix))
         self.norm = norm = sqrt(norm)
-        self.last_rate = rate = self.rate()
+        self.last_rate = rate = self.rate(self.step + 1)
         self.b1_pow, self.b2_pow = mul64(self.b1_pow, self.b1), mul64(self.b2_pow, self.b2)
         clipped = self.clip[0] > 0 and less(self.clip, norm)
         s = {"unfix": unfix, "clip": f32(div64(self.clip, norm)) if clipped else ONE,
@@ -1042,7 +1043,8 @@ def pair(t):
     return objective
 
 
-def order_of(seed, epoch, n): return Draws(seed, SHUFFLE, 1 << 32 | epoch).shuffle(n)
+def order_of(seed, epoch, n, stage=1):
+    return Draws(seed, SHUFFLE, stage << 32 | epoch).shuffle(n)
 
 
 # ---- generation ----
@@ -1099,6 +1101,33 @@ def whiten(x, keep_mean):
     r = f32(div64(ONE, sqrt(add64(div64(lane8_dot(x, x), n), lit("1e-8")))))
     back = f32(mean) if keep_mean else P0
     return [add32(mul32(v, r), back) for v in x]
+
+
+def token_rewards(logp, ref, beta, score):
+    r = [mul32(neg(beta), sub32(a, b)) for a, b in zip(logp, ref)]
+    return r[:-1] + [add32(r[-1], score)]
+
+
+def policy_term(lp, old, adv, clip):
+    """Loss of one action, its slope in lp, the ratio, and whether it was clipped."""
+    ratio = exp(sub32(lp, old))
+    inside = clamp(ratio, sub32(ONE, clip), add32(ONE, clip))
+    free, cut = mul32(neg(adv), ratio), mul32(neg(adv), inside)
+    clipped = less(free, cut)
+    return cut if clipped else free, P0 if clipped else free, ratio, clipped
+
+
+def value_term(v, old, ret, clip):
+    w = clamp(v, sub32(old, clip), add32(old, clip))
+    d, dw = sub32(v, ret), sub32(w, ret)
+    free, cut = mul32(d, d), mul32(dw, dw)
+    clipped = less(free, cut)
+    return mul32((1, -1), cut if clipped else free), P0 if clipped else d, clipped
+
+
+def controller(beta, kl, target, horizon, n):
+    error = clamp(sub64(div64(kl, target), ONE), neg(lit("0.2")), lit("0.2"))
+    return mul64(beta, add64(ONE, div64(mul64(error, whole(n)), horizon)))
 
 
 def log_softmax(x, t):
@@ -1161,9 +1190,7 @@ class Ppo:
             e.clipped = total(s, neg(e.score))[0] != 0
         else:
             e.score = (-1, 0)
-        beta = single("0.05")
-        e.reward = [mul32(neg(beta), sub32(a, b)) for a, b in zip(e.logp, e.ref)]
-        e.reward[-1] = add32(e.reward[-1], e.score)
+        e.reward = token_rewards(e.logp, e.ref, single("0.05"), e.score)
 
     def slices(self, x):
         for e in self.episodes:
@@ -1224,17 +1251,13 @@ class Ppo:
         self.metrics = m
 
     def policy_objective(self, e, t):
-        low, high = sub32(ONE, single("0.2")), add32(ONE, single("0.2"))
-
         def objective(scores, values):
             weights = []
             for s, old, adv in zip(scores, e.logp, e.adv):
+                loss, slope, ratio, clipped = policy_term(s.logp, old, adv, single("0.2"))
                 d = sub32(s.logp, old)
-                ratio = exp(d)
-                free, cut = mul32(neg(adv), ratio), mul32(neg(adv), clamp(ratio, low, high))
-                clipped = less(free, cut)
-                weights.append(neg(P0 if clipped else free))
-                t.add("loss", cut if clipped else free)
+                weights.append(neg(slope))
+                t.add("loss", loss)
                 t.add("ratio", ratio)
                 t.add("clipfrac", ONE if clipped else P0)
                 t.add("approxkl", mul64((1, -1), mul64(d, d)))
@@ -1250,12 +1273,9 @@ class Ppo:
             out = []
             for raw, old, ret in zip(values, e.value, e.ret):
                 v = normalised(self.value, raw)
-                w = clamp(v, sub32(old, clip), add32(old, clip))
-                d, dw = sub32(v, ret), sub32(w, ret)
-                free, cut = mul32(d, d), mul32(dw, dw)
-                clipped = less(free, cut)
-                out.append(mul32(mul32(weight, P0 if clipped else d), self.value.scale))
-                t.add("loss", mul32((1, -1), cut if clipped else free))
+                loss, slope, clipped = value_term(v, old, ret, clip)
+                out.append(mul32(mul32(weight, slope), self.value.scale))
+                t.add("loss", loss)
                 t.add("clipfrac", ONE if clipped else P0)
             t.units += len(values)
             return [], out
@@ -1481,6 +1501,86 @@ def kat_sampling():
     return out
 
 
+def kat_schedule():
+    out = b"".join(u64s(*order_of(1, epoch, 1000, 2)) for epoch in range(3))
+    t = Trainer.__new__(Trainer)
+    t.lr, t.lr_end, t.warmup, t.steps = lit("1e-3"), lit("1e-5"), 10, 77
+    for t.schedule in ("constant", "cosine", "linear"):
+        out += f64s(*(t.rate(step) for step in range(1, 81)))
+    return out
+
+
+def kat_sqrt():
+    x = [sqrt(from_bits(u, F64)) for u in range(0, 0x7FF0000000000000, 0x7FF123456789)]
+    return b"".join(f64s(v, v) for v in x)
+
+
+def kat_log_softmax():
+    out = b""
+    for n in range(1, 800, 113):
+        lp, p = log_softmax(kat_floats(n, n), single("0.7"))
+        out += f32s(lp + p)
+    return out
+
+
+def kat_advantages():
+    out, clip = b"", single("0.2")
+    for n in range(1, 200, 33):
+        value, adv, ret = (kat_floats(n + i, n) for i in (1, 2, 3))
+        reward = token_rewards(adv, ret, single("0.05"), single("1.5"))
+        adv, ret = gae(reward, value, single("0.99"), single("0.95"))
+        adv = whiten(adv, n % 2 == 0)
+        out += f32s(reward + adv + ret)
+        for v, a, r in zip(value, adv, ret):
+            out += f32s([*policy_term(v, r, a, clip)[:2], *value_term(v, a, r, clip)[:2]])
+        out += f64s(controller(lit("0.05"), whole(n), (6, 0), (10000, 0), n))
+    return out
+
+
+def kat_edges():
+    x, n = kat_floats(40, 256), 93
+    tiny = lambda v, e: rnd(v[0], v[1] + e, F32) if v[0] else v
+    b = [((1 << 23) - 1, -98) if j % 3 else (1, -75) for j in range(32)]
+    c = [((0x400000 + j // 2) * (1 if j % 2 else -1), -149) for j in range(32)]
+    out = f32s([chain([((1 << 23) + 1, -98)], [p], q) for p, q in zip(b, c)])
+    b, a = [tiny(v, -70) for v in x], [tiny(v, -66) for v in x[100:108]]
+    out += f32s([chain(a, b[j::32]) for j in range(32)])
+    out += f32s([chain([(-1, -140)] * 8, b[j::32]) for j in range(29)])
+    out += f32s([P0 if j % 2 else N0 for j in range(29, 32)])  # beyond the 29: as they were
+    x = x[:n]
+    wide = [tiny(v, 0 if i % 3 else 40 if i % 2 else -30) for i, v in enumerate(x)]
+    out += f64s(lane8(wide), lane8_dot(wide, wide), lane8_dot(wide, x), lane8(wide[:n - 3]))
+    q = [i64_fix((2 * i - n, -33 if i % 2 else -34)) for i in range(n)]
+    out += u64s(*q)
+    wide = [(-37, 0) if i % 11 else P0 for i in range(n)]
+    out += f64s(exp_shift(wide, P0)[1])
+    wide = [tiny(v, -125) for v in x]
+    s = dict(unfix=(1, -60), clip=ONE, b1=single("0.9"), nb1=single("0.1"), b2=single("0.95"),
+             nb2=single("0.05"), c1=ONE, c2=ONE, lr=single("1e-3"), eps=single("1e-8"),
+             wd=single("0.1"))
+    new = [adamw(w, m, (abs(m[0]), m[1]), k, s) for w, m, k in zip(x, wide, q)]
+    out += b"".join(f32s([r[i] for r in new]) for i in range(3)) + f32s([P0, P0])
+    for u in (0x41178FEB, 0x3EFD81AD, 0x46199998, 0x497FFFF0):
+        v = from_bits(u)
+        out += f32s([log(v), log1p(v), sin(v), cos(v)])
+    return out
+
+
+def kat_ties():
+    x = [(-99, 0) if i < 9 else rnd(i * 7 % 5, -1, F32) for i in range(101)]
+    how, out = ((0, 65536), (30, 65536), (0, 32768), (0, 58982), (30, 40000), None), b""
+    for i in range(48):
+        u = (0, (1 << 64) - 1, 1 << 63, 0x123456789ABCDEF0)[i % 4]
+        h = how[i // 4 % 6]
+        out += u64s(sample(x, ONE, *(h or (0, 65536)), h is None, u)[0])
+        if i == 23:
+            x[9:] = [P0 if j < 13 else single("20.8") if j == 20 else (99, 0)
+                     for j in range(9, 101)]
+            x[13:] = [neg(v) for v in x[13:]]
+    w = [to_integer((2 * i + 1, -31), 30) for i in range(101)]
+    return out + u64s(sum(w), *w)
+
+
 def kat_frequencies():
     return f32s([rope_frequency((10000, 0), i, d) for d in range(8, 129, 8)
                  for i in range(d // 2)])
@@ -1491,7 +1591,9 @@ KAT = {"random": kat_random, "fma": kat_fma, "rope-frequencies": kat_frequencies
        "log1p": lambda: kat_comb(log1p, "0", "3e38"),
        "sin": lambda: kat_comb(sin, "-1e6", "1e6"), "cos": lambda: kat_comb(cos, "-1e6", "1e6"),
        "row-sums": kat_sums, "rows": kat_rows, "fixed-point": kat_fix, "adamw": kat_adamw,
-       "sampling": kat_sampling, "products": kat_products}
+       "sampling": kat_sampling, "edges": kat_edges, "ties": kat_ties, "schedule": kat_schedule,
+       "sqrt": kat_sqrt, "log-softmax": kat_log_softmax, "advantages": kat_advantages,
+       "products": kat_products}
 
 
 def test_kat():
