@@ -60,7 +60,7 @@ asan: $(SOURCES) $(TESTS)
 	    -fno-sanitize-recover=all -Itests tests/almost_test.c -o build/almost_asan $(LIBS)
 	build/almost_asan
 
-prove: tests/prove.c $(SOURCES)
+prove: tests/prove.c tests/triples.h $(SOURCES)
 	@mkdir -p build
 	$(CC) $(STRICT) -O2 -Itests tests/prove.c -o build/prove $(LIBS)
 	build/prove

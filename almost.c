@@ -14,15 +14,22 @@
  * The contract, ANC-1: every result is a defined order of correctly rounded
  * operations or an exact integer, so that instruction set, compiler, optimisation
  * level, threads, batch size, microbatch, prefill chunks, cache hits and resume
- * points cannot change a bit.
+ * points cannot change a bit. Every formula is in REPRODUCE.md; tests/reference.py
+ * repeats the program from there in plain integers. In short:
  *   CHAIN  each element of every product is one ascending chain of fused
  *          multiply-adds in binary32 from +0, ended by "+ 0" so that a zero has one
  *          sign. Vectors hold different outputs, never parts of one sum.      [12] [14]
- *   LANE8  sums along a row go to eight binary64 lanes by index mod 8, then a fixed
- *          tree.                                                                   [12]
- *   FIX    sums over samples, microbatches, threads are int64 multiples of 2^-32,
- *          each contribution checked to lie within +-2^18; beyond it is an error.  [12]
- *   Elementary functions are correctly rounded by own code.                        [11]
+ *   LANE8  sums along a row: element i is added to binary64 lane i mod 8, ascending
+ *          from +0; then ((0+4) + (2+6)) + ((1+5) + (3+7)).                        [12]
+ *   FIX    sums over samples, microbatches, threads are int64 sums of x*2^32 rounded
+ *          to nearest even, |x| < 2^18 or the step fails; at most 2^12 samples and
+ *          2^19 tokens an update, so that no order of them overflows.         [12] [18]
+ *   All else is binary32 (binary64 where the code says double), each operation rounded
+ *   once to nearest even, subnormals included, never fused, as parentheses stand. What
+ *   is not finite is an error. Memory order is part of it where a sum runs over all
+ *   parameters: panels of 32 rows, zeros where a panel or vector is not full. [14] [23]
+ *   Elementary functions are correctly rounded by own code; exp is +0 below -87.33654.
+ *   `make prove` visits every input.                                               [11]
  *   Draws are integers from Philox4x32-10, keyed by meaning: seed, purpose, item,
  *   position; never by order.                                                 [07] [21]
  * A build or machine that would break this is refused by a named probe at start. [13]
