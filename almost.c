@@ -2765,8 +2765,6 @@ static double log_f64(double y) {
 static float m_log(float x) {
     if (!(x > 0)) return x == 0 ? f32_from_bits(0xFF800000u) : f32_from_bits(0x7FC00000u);
     if (x - x != 0) return x;
-    if (x == 0x1.2f1fd6p+3f)
-        return 0x1.1fcbcep+1f; // the one whose double lands on a midpoint
     return (float)log_f64((double)x);
 }
 
