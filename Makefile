@@ -37,7 +37,7 @@ build/one.c: $(SOURCES)
 
 # ---- the main job ----------------------------------------------------------
 reproduce: almost
-	./almost reproduce --preset $(PRESET) --out $(RUN)
+	./almost reproduce --preset $(PRESET) --out $(RUN) --resume
 
 # Makes the digests of this run the published ones (data/PRESET.sha256).
 publish: almost
