@@ -5954,7 +5954,7 @@ typedef struct {
 
 enum { MODEL_VANILLA, MODEL_POLICY, MODEL_REWARD, MODEL_VALUE };
 
-typedef struct model {
+typedef struct almost_model {
     almost *a;
     shape s;
     arena r;
@@ -9268,8 +9268,8 @@ typedef struct {
     int logprobs;              /* report the log-probability of each draw       */
     size_t slots;              /* requests in work at once; 0: 64               */
     size_t chunk;              /* prompt tokens per step in all; 0: 1024        */
-    void (*emit)(void *ctx, size_t request, const char *bytes, size_t n);
-    void *ctx;                 /* emit gets the text as it comes; NULL: nobody does */
+    int (*emit)(void *ctx, size_t request, const char *bytes, size_t n);
+    void *ctx;                 /* emit gets the text as it comes; nonzero stops all */
 } gen_config;
 
 /* The decoded end of one reply: enough to see stop strings and to hold back bytes that
@@ -9277,6 +9277,7 @@ typedef struct {
 typedef struct {
     unsigned char ring[GEN_STOP_BYTES];
     size_t bytes, emitted; /* decoded so far, and handed to emit */
+    int refused;           /* emit wanted no more                */
 } gen_tail;
 
 typedef struct {
@@ -9348,7 +9349,7 @@ static void gen_tail_emit(gen_tail *t, const gen_config *c, size_t request, size
     char part[GEN_STOP_BYTES];
     size_t n = 0;
     while (t->emitted < to) part[n++] = (char)t->ring[t->emitted++ % GEN_STOP_BYTES];
-    if (n > 0) c->emit(c->ctx, request, part, n);
+    if (n > 0 && c->emit(c->ctx, request, part, n)) t->refused = 1;
 }
 
 /* Takes one more byte; returns the length of the longest stop string it completes. */
@@ -9676,7 +9677,9 @@ static almost_status gen_accept(gen *g, gen_slot *s) {
         s->done = 1;
         s->reason = GEN_LENGTH;
     }
-    return s->done ? gen_finish(g, s) : ALMOST_OK;
+    if (s->done) TRY(gen_finish(g, s));
+    if (!s->tail.refused) return ALMOST_OK;
+    return fail(g->a, ALMOST_ERR_STOPPED, "generate: the reader of the text stopped it");
 }
 
 /* Admit, run the model once, draw, accept. */
@@ -26543,12 +26546,10 @@ static almost_status tool_convert(call *c) {
 /* ---- generate, chat, score ---- */
 
 /* Hands text to the caller's stdout as it is drawn. */
-typedef struct { call *c; int failed; } tool_stream;
-
-static void tool_emit(void *ctx, size_t request, const char *bytes, size_t n) {
-    tool_stream *o = ctx;
+static int tool_emit(void *ctx, size_t request, const char *bytes, size_t n) {
+    const call *c = ctx;
     (void)request;
-    if (n && o->c->write && o->c->write(o->c->user, bytes, n)) o->failed = 1;
+    return c->write && c->write(c->user, bytes, n);
 }
 
 /* Continues one text; the reply goes out as it comes and, if out is given, into it. */
@@ -26558,7 +26559,6 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
     gen_config g = {0};
     gen_request q = {0};
     gen_result x;
-    tool_stream o = {c, 0};
     arena r;
     ids v;
     int64_t seed;
@@ -26584,14 +26584,12 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
     g.n_stops = n_stop;
     for (size_t i = 0; i < n_stop; i++) g.stops[i] = stop[i];
     g.emit = tool_emit;
-    g.ctx = &o;
+    g.ctx = c;
     if (st == ALMOST_OK) st = generate(m, &g, NULL, 0, &q, 1, &r, &x);
     if (st == ALMOST_OK && out) {
         st = tok_decode(m->tok, x.ids, x.n, out);
         if (out->n > x.bytes) out->s[out->n = x.bytes] = 0;
     }
-    if (st == ALMOST_OK && o.failed)
-        st = fail(c->a, ALMOST_ERR_IO, "standard output could not be written");
     arena_free(&r);
     ids_free(&v);
     return st;
@@ -26952,6 +26950,186 @@ ALMOST_API almost_status almost_command(almost *a, const char *const *words, siz
 ALMOST_API almost_status almost_help(almost *a, const char *name,
                                      almost_write_fn write, void *user) {
     API_CALL(a, command_help(a, name, write, user));
+}
+
+ALMOST_API almost_status almost_model_load(almost *a, const char *path,
+                                           almost_model **out) {
+    if (!out) return ALMOST_ERR_ARGUMENT;
+    *out = NULL;
+    if (!path) return ALMOST_ERR_ARGUMENT;
+    API_CALL(a, model_load(a, path, out));
+}
+
+ALMOST_API almost_status almost_model_load_memory(almost *a, const void *bytes, size_t n,
+                                                  almost_model **out) {
+    if (!out) return ALMOST_ERR_ARGUMENT;
+    *out = NULL;
+    if (!bytes) return ALMOST_ERR_ARGUMENT;
+    API_CALL(a, model_load_bytes(a, "model in memory", bytes, n, out));
+}
+
+ALMOST_API void almost_model_free(almost_model *m) {
+    if (m) model_free(m);
+}
+
+ALMOST_API almost_shape almost_model_shape(const almost_model *m) {
+    almost_shape none = {0};
+    if (!m) return none;
+    almost_shape s = {m->s.dim,   m->s.hidden,  m->s.layers, m->s.heads, m->s.kv_heads,
+                      m->s.vocab, m->s.context, m->s.head,   m->tok != NULL};
+    return s;
+}
+
+/* A text call needs a tokenizer. */
+static almost_status api_tokenizer(const almost_model *m) {
+    if (m->tok) return ALMOST_OK;
+    return fail(m->a, ALMOST_ERR_ARGUMENT, "the model has no tokenizer, so it reads no text");
+}
+
+/* Copies n items of `width` bytes as far as cap goes. */
+static almost_status api_give(almost *a, const void *from, size_t n, size_t width, void *to,
+                              size_t cap, size_t *count) {
+    if (count) *count = n;
+    if (!cap) return ALMOST_OK;
+    if (n && to) memcpy(to, from, MIN(n, cap) * width);
+    if (to && n <= cap) return ALMOST_OK;
+    return fail(a, ALMOST_ERR_LIMIT, "%zu items do not fit the caller's room for %zu", n,
+                to ? cap : 0);
+}
+
+static almost_status api_encode(almost_model *m, const char *s, size_t n, int32_t *out,
+                                size_t cap, size_t *count) {
+    ids v;
+    TRY(api_tokenizer(m));
+    ids_init(&v, m->a);
+    almost_status st = tok_encode(m->tok, s, n, &v);
+    if (st == ALMOST_OK) st = api_give(m->a, v.v, v.n, sizeof *out, out, cap, count);
+    ids_free(&v);
+    return st;
+}
+
+ALMOST_API almost_status almost_encode(almost_model *m, const char *s, size_t n,
+                                       int32_t *to, size_t cap, size_t *count) {
+    if (!m || (!s && n)) return ALMOST_ERR_ARGUMENT;
+    API_CALL(m->a, api_encode(m, s, n, to, cap, count));
+}
+
+/* Ids from outside are checked before anything indexes with them. */
+static almost_status api_ids(const almost_model *m, const int32_t *v, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (v[i] < 0 || v[i] >= m->s.vocab)
+            return fail(m->a, ALMOST_ERR_ARGUMENT, "id %zu: expected 0 to %d, found %d", i,
+                        m->s.vocab - 1, v[i]);
+    return ALMOST_OK;
+}
+
+static almost_status api_decode(almost_model *m, const int32_t *v, size_t n, char *out,
+                                size_t cap, size_t *count) {
+    text t;
+    TRY(api_tokenizer(m));
+    TRY(api_ids(m, v, n));
+    text_init(&t, m->a);
+    almost_status st = tok_decode(m->tok, v, n, &t);
+    if (st == ALMOST_OK) st = api_give(m->a, t.s, t.n, 1, out, cap, count);
+    text_free(&t);
+    return st;
+}
+
+ALMOST_API almost_status almost_decode(almost_model *m, const int32_t *id, size_t n,
+                                       char *s, size_t cap, size_t *count) {
+    if (!m || (!id && n)) return ALMOST_ERR_ARGUMENT;
+    API_CALL(m->a, api_decode(m, id, n, s, cap, count));
+}
+
+static almost_status api_logits(almost_model *m, const int32_t *v, size_t n, float *out) {
+    decoder *d;
+    kv cache;
+    TRY(api_ids(m, v, n));
+    if (!n || n > (size_t)m->s.context)
+        return fail(m->a, ALMOST_ERR_LIMIT, "logits: expected 1 to %d tokens, found %zu",
+                    m->s.context, n);
+    TRY(decoder_open(m, &d));
+    almost_status s = kv_open(&cache, m, n);
+    kv_seq q = {NULL, &cache, v, n, n};
+    if (s == ALMOST_OK) s = decode(d, &q, 1, out, NULL);
+    kv_close(&cache);
+    decoder_close(d);
+    return s;
+}
+
+ALMOST_API almost_status almost_logits(almost_model *m, const int32_t *id, size_t n,
+                                       float *out) {
+    if (!m || !id || !out) return ALMOST_ERR_ARGUMENT;
+    API_CALL(m->a, api_logits(m, id, n, out));
+}
+
+ALMOST_API almost_sampling almost_sampling_defaults(void) {
+    almost_sampling s = {1.0f, 1.0f, 128, 1, NULL, 0};
+    return s;
+}
+
+/* Where the pieces of a reply go. */
+typedef struct {
+    almost_write_fn write;
+    void *user;
+} api_reader;
+
+static int api_emit(void *ctx, size_t request, const char *bytes, size_t n) {
+    const api_reader *to = ctx;
+    (void)request;
+    return to->write && to->write(to->user, bytes, n);
+}
+
+/* The sampler that these settings mean; temperature 0 is greedy. */
+static almost_status api_sampler(const almost_model *m, const almost_sampling *s,
+                                 sampler *how) {
+    *how = sampler_default();
+    how->greedy = s->temperature == 0;
+    if (!how->greedy) how->temperature = s->temperature;
+    how->top_p = sampler_top_p((double)s->top_p);
+    if (s->temperature >= 0 && s->temperature <= 100 && s->top_p > 0 && s->top_p <= 1 &&
+        s->max_new >= 0 && s->n_stops <= GEN_STOPS && (s->stops || !s->n_stops))
+        return ALMOST_OK;
+    return fail(m->a, ALMOST_ERR_ARGUMENT, "generate: expected temperature 0 to 100, top_p "
+                "above 0 to 1, max_new from 0, at most %d stops", GEN_STOPS);
+}
+
+static almost_status api_generate(almost_model *m, const char *prompt, size_t n,
+                                  const almost_sampling *s, api_reader *to) {
+    gen_config g = {.seed = s->seed, .n_stops = s->n_stops, .emit = api_emit, .ctx = to};
+    gen_request q = {.prefix = -1, .max_new = s->max_new};
+    gen_result x;
+    arena r;
+    ids v;
+    TRY(api_tokenizer(m));
+    TRY(api_sampler(m, s, &q.how));
+    for (size_t i = 0; i < s->n_stops; i++) g.stops[i] = s->stops[i];
+    g.eos = tok_eos(m->tok);
+    ids_init(&v, m->a);
+    arena_init(&r, m->a);
+    if (tok_bos(m->tok) >= 0) ids_push(&v, tok_bos(m->tok));
+    almost_status st = tok_encode(m->tok, prompt, n, &v);
+    q.ids = v.v;
+    q.n = v.n;
+    if (st == ALMOST_OK) st = generate(m, &g, NULL, 0, &q, 1, &r, &x);
+    arena_free(&r);
+    ids_free(&v);
+    return st;
+}
+
+ALMOST_API almost_status almost_generate(almost_model *m, const char *prompt, size_t n,
+                                         const almost_sampling *s, almost_write_fn write,
+                                         void *user) {
+    almost_sampling usual = almost_sampling_defaults();
+    api_reader to = {write, user};
+    if (!m || (!prompt && n)) return ALMOST_ERR_ARGUMENT;
+    API_CALL(m->a, api_generate(m, prompt, n, s ? s : &usual, &to));
+}
+
+ALMOST_API almost_status almost_score(almost_model *rm, const char *prompt,
+                                      const char *reply, float *out) {
+    if (!rm || !prompt || !reply || !out) return ALMOST_ERR_ARGUMENT;
+    API_CALL(rm->a, score_texts(rm, "score", &prompt, &reply, 1, QUIRKS_FIXED, out));
 }
 
 /* ====================================================================

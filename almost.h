@@ -66,6 +66,55 @@ ALMOST_API almost_status almost_command(almost *a, const char *const *words, siz
 ALMOST_API almost_status almost_help(almost *a, const char *name,
                                      almost_write_fn write, void *user);
 
+/* ---- Models: GGUF files of architecture llama. A model lives in its context. ---- */
+typedef struct almost_model almost_model;
+
+typedef struct {
+    int32_t dim, hidden, layers, heads, kv_heads, vocab, context;
+    int32_t head;      /* 1: has a scalar head, as reward and value models do */
+    int32_t tokenizer; /* 1: reads text                                       */
+} almost_shape;
+
+ALMOST_API almost_status almost_model_load(almost *a, const char *path, almost_model **out);
+ALMOST_API almost_status almost_model_load_memory(almost *a, const void *bytes, size_t n,
+                                                  almost_model **out); /* bytes are copied */
+ALMOST_API void          almost_model_free(almost_model *m);
+ALMOST_API almost_shape  almost_model_shape(const almost_model *m);
+
+/* ---- Using one. Buffers are yours; *count is what there is, cap 0 only asks for it. ---- */
+
+/* Text (any bytes) to token ids and back; neither adds <bos>. */
+ALMOST_API almost_status almost_encode(almost_model *m, const char *s, size_t n,
+                                       int32_t *ids, size_t cap, size_t *count);
+ALMOST_API almost_status almost_decode(almost_model *m, const int32_t *ids, size_t n,
+                                       char *s, size_t cap, size_t *count);
+
+/* The logits after each of n tokens: out has room for n * vocab floats. */
+ALMOST_API almost_status almost_logits(almost_model *m, const int32_t *ids, size_t n,
+                                       float *out);
+
+typedef struct {
+    float temperature, top_p;  /* temperature 0: the likeliest token, always  */
+    int32_t max_new;           /* tokens at most                              */
+    uint64_t seed;             /* same seed, same text, on every machine      */
+    const char *const *stops;  /* [n_stops] strings that end the reply        */
+    size_t n_stops;
+} almost_sampling;
+
+/* 1, 1, 128, 1, no stops. */
+ALMOST_API almost_sampling almost_sampling_defaults(void);
+
+/* Continues a prompt of n bytes; `write` gets the text as it is drawn, and stops it by
+ * returning nonzero (then ALMOST_ERR_STOPPED). s NULL: the defaults. */
+ALMOST_API almost_status almost_generate(almost_model *m, const char *prompt, size_t n,
+                                         const almost_sampling *s, almost_write_fn write,
+                                         void *user);
+
+/* What a reward model thinks of a reply to a query, or to an open dialogue
+ * ("\n\nHuman: Hi!\n\nAssistant: Hello.\n\nHuman: Who are you?"). */
+ALMOST_API almost_status almost_score(almost_model *rm, const char *prompt,
+                                      const char *reply, float *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,6 +11,14 @@ check "smoke reproduces the published digests" $run --out "$tmp/a" --threads 2
 check "verify agrees" $a verify "$tmp/a" --quiet
 equal "no temporary file is left" "$(find "$tmp/a" -name '*.state' -o -name '.almost-tmp*' | wc -l)" 0
 
+# An embedder's program, as C and where there is a C++ compiler as C++.
+check "the library compiles" ${CC:-cc} -O1 -c almost.c -o "$tmp/almost.o"
+check "an embedder compiles" ${CC:-cc} -std=c11 -Wall -Wextra -Werror tests/embed.c "$tmp/almost.o" -o "$tmp/embed" -lpthread
+suite "$tmp/embed" weights/S.gguf "$tmp/a/rm.gguf"
+if command -v g++ >/dev/null; then
+    check "as C++ too" g++ -Wall -Wextra -Werror -x c++ tests/embed.c -x none "$tmp/almost.o" -o "$tmp/embed" -lpthread
+fi
+
 # Killed three times, each time resumed with another number of threads.
 for threads in 1 3 2; do
     $run --out "$tmp/b" --resume --threads $threads >/dev/null 2>&1 &
