@@ -48,10 +48,14 @@ build/almost_test: $(SOURCES) $(TESTS)
 	@mkdir -p build
 	$(CC) $(ALL_C) -Wno-unused-function -Itests tests/almost_test.c -o $@ $(LDFLAGS) $(LIBS)
 
-test: almost build/almost_test
+build/fuzz: $(SOURCES) tests/fuzz.c tests/test.h
+	@mkdir -p build
+	$(CC) $(ALL_C) -Wno-unused-function -Itests tests/fuzz.c -o $@ $(LDFLAGS) $(LIBS)
+
+test: almost build/almost_test build/fuzz
 	sh tests/test.sh
 
-test-all: almost build/almost_test
+test-all: almost build/almost_test build/fuzz
 	sh tests/test-all.sh
 
 asan: $(SOURCES) $(TESTS)

@@ -301,6 +301,20 @@ fail(almost *a, almost_status s, const char *format, ...) {
     return s;
 }
 
+/* Puts "place: " in front of what the last failure said; returns its status s. */
+static almost_status ALMOST_PRINTF(3, 4)
+fail_at(almost *a, almost_status s, const char *place, ...) {
+    char had[sizeof a->message], here[256];
+    va_list args;
+    if (s == ALMOST_OK || s == ALMOST_ERR_STOPPED) return s;
+    va_start(args, place);
+    vsnprintf(here, sizeof here, place, args);
+    va_end(args);
+    memcpy(had, a->message, sizeof had);
+    a->status = ALMOST_OK;
+    return fail(a, s, "%s: %s", here, had);
+}
+
 /* Forgets the last failure: for code that expects one and goes on. */
 static void fail_clear(almost *a) {
     a->status = ALMOST_OK;
@@ -5970,7 +5984,9 @@ typedef struct almost_model {
     layer *layers;
     weight embed, out, head; /* out is embed when tied; head.n = 0 when absent */
     float *norm_out;
-    float *rope;           /* [context][S/2] pairs (cos, sin)               */
+    float *rope;           /* [positions][S/2] pairs (cos, sin), grown by model_rope */
+    float *freq;           /* [S/2] theta^(-2i/S)                           */
+    size_t positions;      /* as far as a pass has reached, at most context */
     unsigned char *leaves; /* [n_leaves][32] work space of model_hash       */
     size_t n_leaves;
 } model;
@@ -6005,6 +6021,9 @@ static almost_status shape_check(almost *a, const char *where, const shape *s) {
                     "%s: embedding length %d does not give %d heads of one "
                     "even size",
                     where, (int)s->dim, (int)s->heads);
+    if (s->dim / s->heads > ROPE_DIM_MAX)
+        return fail(a, ALMOST_ERR_LIMIT, "%s: head size: expected at most %d, found %d",
+                    where, ROPE_DIM_MAX, (int)(s->dim / s->heads));
     if (s->heads % s->kv_heads)
         return fail(a, ALMOST_ERR_LIMIT,
                     "%s: %d heads cannot share %d key/value heads evenly", where,
@@ -6111,25 +6130,26 @@ static void model_views(model *m) {
 static void rope_task(void *ctx, size_t begin, size_t end, int worker) {
     const model *m = ctx;
     size_t pairs = m->head_size / 2;
-    const float *freq = m->rope + (size_t)m->s.context * m->head_size;
     (void)worker;
     for (size_t pos = begin; pos < end; pos++)
         for (size_t i = 0; i < pairs; i++) {
-            float angle = (float)pos * freq[i];
+            float angle = (float)pos * m->freq[i];
             m->rope[2 * (pos * pairs + i)] = m_cos(angle);
             m->rope[2 * (pos * pairs + i) + 1] = m_sin(angle);
         }
 }
 
-/* The table [context][S/2][2]; the frequencies stay behind its end. */
-static almost_status model_rope(model *m) {
-    size_t pairs = m->head_size / 2, positions = (size_t)m->s.context;
-    m->rope = arena_take(&m->r, positions * m->head_size + pairs, sizeof(float));
-    if (!m->rope) return m->a->status;
-    float *freq = m->rope + positions * m->head_size;
-    for (size_t i = 0; i < pairs; i++)
-        freq[i] = m_rope_freq(m->s.rope_theta, (int)i, (int)m->head_size);
-    threads_for(m->a, positions, 16, rope_task, m);
+/* Makes the table long enough for positions 0 to n-1, n <= context: files may announce a
+ * context far longer than anybody uses. */
+static almost_status model_rope(model *m, size_t n) {
+    size_t row = m->head_size * sizeof *m->rope;
+    size_t want = MIN(MAX(n, 2 * m->positions), (size_t)m->s.context);
+    if (n <= m->positions) return ALMOST_OK;
+    float *rope = mem_resize(m->a, m->rope, m->positions * row, want * row);
+    if (!rope) return m->a->status;
+    m->rope = rope;
+    m->positions = want;
+    threads_for(m->a, want, 16, rope_task, m);
     return ALMOST_OK;
 }
 
@@ -6141,6 +6161,8 @@ static void model_free(model *m) {
     almost *a = m->a;
     tok_free(m->tok);
     arena_free(&m->r);
+    if (m->rope)
+        mem_resize(a, m->rope, m->positions * m->head_size * sizeof *m->rope, 0);
     mem_resize(a, m, sizeof *m, 0);
 }
 
@@ -6158,9 +6180,12 @@ static almost_status model_take(model *m) {
     m->n_leaves = (m->n_floats + MODEL_LEAF - 1) / MODEL_LEAF;
     m->params = arena_take(&m->r, m->n_floats, sizeof(float));
     m->leaves = arena_take(&m->r, m->n_leaves, 32);
-    if (!m->params || !m->leaves) return m->a->status;
+    m->freq = arena_take(&m->r, m->head_size / 2, sizeof(float));
+    if (!m->params || !m->leaves || !m->freq) return m->a->status;
+    for (size_t i = 0; i < m->head_size / 2; i++)
+        m->freq[i] = m_rope_freq(m->s.rope_theta, (int)i, (int)m->head_size);
     model_views(m);
-    return model_rope(m);
+    return ALMOST_OK;
 }
 
 /* A model of that shape, all parameters zero: fill it by model_init or tensor_set. */
@@ -6863,7 +6888,13 @@ static almost_status gguf_open(gguf *g, almost *a, arena *r, const char *where,
                            (long long)align);
     g->align = (size_t)align;
     size_t base = MIN(round_up(g->at, g->align), n);
-    for (size_t i = 0; i < g->n_tensors; i++) TRY(gguf_place(g, &g->tensors[i], base));
+    size_t data = 0; // of all tensors: more than there is means that they overlap
+    for (size_t i = 0; i < g->n_tensors; i++) {
+        TRY(gguf_place(g, &g->tensors[i], base));
+        if (!size_add(data, g->tensors[i].bytes, &data) || data > n - base)
+            return GGUF_BAD(g, "tensors: expected them side by side in %zu bytes of data, "
+                               "found that they overlap", n - base);
+    }
     return gguf_check_seal(g);
 }
 
@@ -8156,6 +8187,7 @@ static void pass_take_gradients(pass *p) {
  * memory only when it is the largest so far. Fails leaving nothing held. */
 static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t granules,
                                   size_t prob) {
+    TRY(model_rope(p->m, span));
     if (rows <= p->rows_cap && span <= p->span_cap && granules <= p->granules_cap &&
         prob <= p->prob_cap)
         return ALMOST_OK;
@@ -10468,16 +10500,6 @@ typedef struct {
     almost_status (*after)(void *ctx, trainer *t); /* NULL, or called after each update   */
 } train_job;
 
-/* A failure says where: stage and step in front of what happened. */
-static almost_status train_where(almost *a, almost_status s, const char *stage,
-                                 int64_t step) {
-    char why[sizeof a->message];
-    if (s == ALMOST_OK || s == ALMOST_ERR_STOPPED) return s;
-    memcpy(why, a->message, sizeof why);
-    fail_clear(a);
-    return fail(a, s, "%s, step %lld: %s", stage, (long long)step, why);
-}
-
 /* One whole step: samples, gradient, update, records. */
 static almost_status train_step(trainer *t, const train_job *j, sample *s) {
     for (size_t i = 0; i < j->batch; i++) TRY(j->get(j->ctx, t->step + 1, i, &s[i]));
@@ -10521,7 +10543,8 @@ static almost_status train_loop(trainer *t, const train_job *j, sample *s) {
     double saved = clock_seconds(), begun = saved, cost = 0.1;
     int64_t tokens = t->num_tokens;
     while (t->step < t->c.steps) {
-        TRY(train_where(t->m->a, train_step(t, j, s), j->stage, t->step + 1));
+        TRY(fail_at(t->m->a, train_step(t, j, s), "%s, step %lld", j->stage,
+                    (long long)t->step + 1));
         double now = clock_seconds();
         double rate = (double)(t->num_tokens - tokens) / MAX(now - begun, 1e-3);
         almost_status st = train_progress(t, j, rate);
@@ -19659,15 +19682,14 @@ static int text_ends(const char *s, const char *end) {
     return n >= m && !strcmp(s + n - m, end);
 }
 
-/* SHA-256 of a folder: of the lines "digest  name" of its .txt and .json files, sorted
- * by name. Recipes and published digests in the same folder are not inputs. */
-static almost_status call_digest_folder(almost *a, const char *path, char hex[65]) {
+/* Appends the lines "digest  PREFIXname" of the .txt and .json files of a folder, sorted by
+ * name. Recipes and published digests in the same folder are not inputs. */
+static almost_status call_list_folder(almost *a, const char *path, const char *prefix,
+                                      text *list) {
     arena r;
     char **names;
     size_t n = 0;
-    text list;
     arena_init(&r, a);
-    text_init(&list, a);
     almost_status s = dir_list(a, &r, path, &names, &n);
     for (size_t i = 0; i < n && s == ALMOST_OK; i++) {
         char file[CALL_PATH], one[65], *bytes;
@@ -19678,20 +19700,25 @@ static almost_status call_digest_folder(almost *a, const char *path, char hex[65
         else if ((s = file_read(a, file, &bytes, &size)) == ALMOST_OK) {
             sha256_hex(bytes, size, one);
             file_release(a, bytes, size);
-            text_fmt(&list, "%s  %s\n", one, names[i]);
+            text_fmt(list, "%s  %s%s\n", one, prefix, names[i]);
         }
     }
-    if (s == ALMOST_OK) s = text_status(&list);
-    if (s == ALMOST_OK) sha256_hex(list.s ? list.s : "", list.n, hex);
-    text_free(&list);
     arena_free(&r);
-    return s;
+    return s == ALMOST_OK ? text_status(list) : s;
 }
 
+/* SHA-256 of a file or folder. */
 static almost_status call_digest(almost *a, const char *path, char hex[65]) {
     char *bytes;
     size_t size;
-    if (dir_exists(path)) return call_digest_folder(a, path, hex);
+    if (dir_exists(path)) { // a folder: of its list
+        text list;
+        text_init(&list, a);
+        almost_status s = call_list_folder(a, path, "", &list);
+        if (s == ALMOST_OK) sha256_hex(list.s ? list.s : "", list.n, hex);
+        text_free(&list);
+        return s;
+    }
     TRY(file_read(a, path, &bytes, &size));
     sha256_hex(bytes, size, hex);
     file_release(a, bytes, size);
@@ -19780,16 +19807,42 @@ static almost_status training_config(const call *c, size_t n, adamw_config *o,
     return ALMOST_OK;
 }
 
-/* Loads the model a file option names and insists on its tokenizer. */
-static almost_status stage_model(const call *c, const char *name, model **m) {
-    char path[CALL_PATH];
-    TRY(call_path(c, name, path));
-    TRY(model_load(c->a, path, m));
-    if ((*m)->tok) return ALMOST_OK;
+/* What a stage needs of a model: a tokenizer; that it begins and ends texts with tokens of
+ * its own, too; that it scores texts, too. */
+typedef enum { NEED_TOKENS, NEED_ENDS, NEED_HEAD } stage_need;
+
+static almost_status stage_fit(const model *m, const char *path, stage_need need) {
+    if (!m->tok)
+        return fail(m->a, ALMOST_ERR_FORMAT,
+                    "%s: tokenizer: expected byte-level BPE (tokenizer.ggml.model gpt2, cut "
+                    "as GPT-2 does), found none or another kind; only info, convert and "
+                    "logits can use this file", path);
+    if (need >= NEED_ENDS && (tok_bos(m->tok) < 0 || tok_eos(m->tok) < 0))
+        return fail(m->a, ALMOST_ERR_FORMAT,
+                    "%s: tokenizer.ggml.bos_token_id and eos_token_id: expected both, found "
+                    "one or none", path);
+    if (need >= NEED_HEAD && !m->s.head)
+        return fail(m->a, ALMOST_ERR_ARGUMENT,
+                    "%s: the model has no reward head; name a reward model", path);
+    return ALMOST_OK;
+}
+
+/* Loads a model that has what is needed. */
+static almost_status stage_load(almost *a, const char *path, stage_need need, model **m) {
+    TRY(model_load(a, path, m));
+    almost_status s = stage_fit(*m, path, need);
+    if (s == ALMOST_OK) return s;
     model_free(*m);
     *m = NULL;
-    return fail(c->a, ALMOST_ERR_FORMAT,
-                "%s: the model has no tokenizer that can be used here", path);
+    return s;
+}
+
+/* The same for the file that an option names. */
+static almost_status stage_model(const call *c, const char *name, stage_need need,
+                                 model **m) {
+    char path[CALL_PATH];
+    TRY(call_path(c, name, path));
+    return stage_load(c->a, path, need, m);
 }
 
 /* Weight type by name, for --type. */
@@ -20235,26 +20288,30 @@ static almost_status score_ids(const model *rm, const char *prompt, const char *
 
 #define SCORE_BATCH 64 /* sequences per forward call; no bits depend on it */
 
-/* value[i] = normalised score of reply[i] to prompt[i]. */
+/* value[i] = normalised score of reply[i] to prompt[i]; n <= SCORE_BATCH. */
 static almost_status score_chunk(model *rm, decoder *d, const char *const *prompt,
                                  const char *const *reply, size_t n, uint32_t quirks,
-                                 kv *cache, ids *all, float *value) {
+                                 ids *all, float *value) {
     kv_seq seq[SCORE_BATCH];
-    size_t start[SCORE_BATCH + 1] = {0};
+    kv cache[SCORE_BATCH];
+    size_t start[SCORE_BATCH + 1] = {0}, open = 0;
+    almost_status s = ALMOST_OK;
     ids_clear(all);
     for (size_t i = 0; i < n; i++) {
         TRY(score_ids(rm, prompt[i], reply[i], quirks, all));
         start[i + 1] = all->n;
     }
-    for (size_t i = 0; i < n; i++) {
-        kv_cut(&cache[i], 0);
-        kv_seq q = {NULL, &cache[i], all->v + start[i], start[i + 1] - start[i], 1};
-        seq[i] = q;
+    for (; open < n && s == ALMOST_OK; open++) {
+        size_t tokens = start[open + 1] - start[open];
+        kv_seq q = {NULL, &cache[open], all->v + start[open], tokens, 1};
+        seq[open] = q;
+        s = kv_open(&cache[open], rm, tokens);
     }
-    TRY(decode(d, seq, n, NULL, value));
-    for (size_t i = 0; i < n; i++)
+    if (s == ALMOST_OK) s = decode(d, seq, n, NULL, value);
+    for (size_t i = 0; i < n && s == ALMOST_OK; i++)
         value[i] = (value[i] - rm->reward_shift) * rm->reward_scale;
-    return ALMOST_OK;
+    while (open) kv_close(&cache[--open]);
+    return s;
 }
 
 /* Scores n (prompt, reply) pairs with a reward model. */
@@ -20262,25 +20319,16 @@ static almost_status score_texts(model *rm, const char *stage, const char *const
                                  const char *const *reply, size_t n, uint32_t quirks,
                                  float *value) {
     decoder *d;
-    kv cache[SCORE_BATCH];
     ids all;
-    size_t open = 0;
-    if (!rm->s.head)
-        return fail(rm->a, ALMOST_ERR_ARGUMENT,
-                    "%s: the model has no reward head; name a reward model", stage);
-    memset(cache, 0, sizeof cache);
     TRY(decoder_open(rm, &d));
     ids_init(&all, rm->a);
     almost_status s = ALMOST_OK;
-    for (; open < MIN(n, (size_t)SCORE_BATCH) && s == ALMOST_OK; open++)
-        s = kv_open(&cache[open], rm, (size_t)rm->s.context);
     for (size_t i = 0; i < n && s == ALMOST_OK; i += SCORE_BATCH) {
         size_t m = MIN(n - i, (size_t)SCORE_BATCH);
-        s = score_chunk(rm, d, prompt + i, reply + i, m, quirks, cache, &all, value + i);
+        s = score_chunk(rm, d, prompt + i, reply + i, m, quirks, &all, value + i);
         if (s == ALMOST_OK)
             s = progress(rm->a, stage, (int64_t)(i + m), (int64_t)n, "scored");
     }
-    while (open) kv_close(&cache[--open]);
     ids_free(&all);
     decoder_close(d);
     return s;
@@ -20427,7 +20475,7 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
 static almost_status stage_sft(call *c) {
     model *m;
     stage_set d;
-    TRY(stage_model(c, "init", &m));
+    TRY(stage_model(c, "init", NEED_ENDS, &m));
     set_init(&d, c->a, 1);
     almost_status s = sft_run(c, m, &d);
     set_free(&d);
@@ -20484,7 +20532,7 @@ static almost_status rm_run(call *c, model *m, stage_set *d) {
 static almost_status stage_rm(call *c) {
     model *base, *m = NULL;
     stage_set d;
-    TRY(stage_model(c, "init", &base));
+    TRY(stage_model(c, "init", NEED_ENDS, &base));
     set_init(&d, c->a, 2);
     almost_status s = model_clone(base, 1, &m);
     model_free(base);
@@ -20583,7 +20631,7 @@ static almost_status stage_prompts(call *c) {
     model *m;
     arena r;
     reply_log log;
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_ENDS, &m));
     arena_init(&r, c->a);
     almost_status s = reply_log_open(c, &log);
     if (s == ALMOST_OK) s = prompts_run(c, m, &r, &log);
@@ -20663,7 +20711,7 @@ static almost_status stage_respond(call *c) {
     model *m;
     arena r;
     reply_log log;
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_ENDS, &m));
     arena_init(&r, c->a);
     almost_status s = reply_log_open(c, &log);
     if (s == ALMOST_OK) s = respond_all(c, m, &r, &log);
@@ -20688,7 +20736,7 @@ static almost_status compare_asis(call *c, arena *r, comparisons *p, uint32_t qu
         chosen[i] = p->v[i].chosen;
         rejected[i] = p->v[i].rejected;
     }
-    TRY(stage_model(c, "asis", &rm));
+    TRY(stage_model(c, "asis", NEED_HEAD, &rm));
     almost_status s = score_texts(rm, "as-is filter", prompt, chosen, p->n, quirks, x);
     if (s == ALMOST_OK)
         s = score_texts(rm, "as-is filter", prompt, rejected, p->n, quirks, y);
@@ -21084,8 +21132,9 @@ static almost_status stage_selfplay(call *c) {
     arena_init(&r, c->a);
     arena_init(&g.r, c->a);
     text_init(&g.records, c->a);
-    almost_status s = stage_model(c, "model", &g.m);
-    if (s == ALMOST_OK && *call_text(c, "rm")) s = stage_model(c, "rm", &g.rm);
+    almost_status s = stage_model(c, "model", NEED_ENDS, &g.m);
+    if (s == ALMOST_OK && *call_text(c, "rm"))
+        s = stage_model(c, "rm", NEED_HEAD, &g.rm);
     if (s == ALMOST_OK) s = reply_log_open(c, &g.log);
     if (s == ALMOST_OK) s = selfplay_run(c, &g, &r);
     s = reply_log_close(&g.log, s);
@@ -21198,9 +21247,9 @@ static almost_status ppo_reference(call *c, model *rm, arena *r) {
 typedef struct { model *policy, *reference, *value, *reward; } ppo_models;
 
 static almost_status ppo_load(call *c, ppo_models *m, arena *r) {
-    TRY(stage_model(c, "policy", &m->policy));
+    TRY(stage_model(c, "policy", NEED_ENDS, &m->policy));
     TRY(model_clone(m->policy, 0, &m->reference));
-    TRY(stage_model(c, "rm", &m->reward));
+    TRY(stage_model(c, "rm", NEED_HEAD, &m->reward));
     if (*call_text(c, "reference")) TRY(ppo_reference(c, m->reward, r));
     return ppo_value_net(m->reward, &m->value);
 }
@@ -21302,7 +21351,7 @@ static almost_status stage_answer(call *c) {
     model *m;
     arena r;
     reply_log log;
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_ENDS, &m));
     arena_init(&r, c->a);
     almost_status s = reply_log_open(c, &log);
     if (s == ALMOST_OK) s = answer_run(c, m, &r, &log);
@@ -21562,7 +21611,7 @@ static almost_status fig_rm(evaluation *e) {
         for (size_t k = 0, m = fig_count(models); k < m; k++) {
             model *rm;
             TRY(fig_next(e, &models, path, &name));
-            TRY(model_load(e->a, path, &rm));
+            TRY(stage_load(e->a, path, NEED_HEAD, &rm));
             almost_status st = fig_rm_model(e, rm, metric, name, &s);
             model_free(rm);
             TRY(st);
@@ -21691,10 +21740,8 @@ static almost_status fig_models(evaluation *e,
         const char *name;
         model *lm;
         TRY(fig_next(e, &names, path, &name));
-        TRY(model_load(e->a, path, &lm));
-        almost_status st =
-            lm->tok ? fn(e, lm, name, set)
-                    : fail(e->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer", path);
+        TRY(stage_load(e->a, path, NEED_ENDS, &lm));
+        almost_status st = fn(e, lm, name, set);
         model_free(lm);
         TRY(st);
     }
@@ -23601,13 +23648,16 @@ typedef struct {
     recipe_file *in, *out;
     size_t ins, outs;
     call c;                  /* ready to run                                  */
+    int number;              /* of the line in the recipe, from 1             */
 } recipe_stage;
 
 typedef struct {
     almost *a;
     arena r;
     char folder[CALL_PATH];  /* of the run                                    */
+    char path[CALL_PATH];    /* of the recipe                                 */
     const char *title;       /* preset name                                   */
+    text inputs;             /* "digest  name" of every file no line makes    */
     recipe_stage *stage;
     size_t n, done;          /* lines; lines with outputs recorded            */
 } recipe;
@@ -23642,7 +23692,7 @@ static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n,
 
 /* One line of text becomes a stage: words split at blanks, checked by the command's table.
  */
-static almost_status recipe_line(recipe *p, const char *path, char *line, int number) {
+static almost_status recipe_line(recipe *p, char *line, int number) {
     const char *words[64];
     size_t n = 0;
     recipe_stage *s = &p->stage[p->n];
@@ -23650,7 +23700,8 @@ static almost_status recipe_line(recipe *p, const char *path, char *line, int nu
         while (*w == ' ' || *w == '\t') *w++ = 0;
         if (!*w) break;
         if (n == COUNT(words))
-            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: more than 64 words", path, number);
+            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: more than 64 words", p->path,
+                        number);
         words[n++] = w;
         while (*w && *w != ' ' && *w != '\t') w++;
     }
@@ -23658,9 +23709,10 @@ static almost_status recipe_line(recipe *p, const char *path, char *line, int nu
     s->c.cmd = stage_find(words[0]);
     if (!s->c.cmd)
         return fail(p->a, ALMOST_ERR_FORMAT,
-                    "%s:%d: unknown command '%s'; 'almost help' lists them", path, number,
-                    words[0]);
-    TRY(call_parse(&s->c, words + 1, n - 1));
+                    "%s:%d: unknown command '%s'; 'almost help' lists them", p->path,
+                    number, words[0]);
+    s->number = number;
+    TRY(fail_at(p->a, call_parse(&s->c, words + 1, n - 1), "%s:%d", p->path, number));
     text canonical;
     text_init(&canonical, p->a);
     call_canonical(&s->c, &canonical);
@@ -23679,31 +23731,33 @@ static almost_status recipe_line(recipe *p, const char *path, char *line, int nu
     return st;
 }
 
+#define RECIPE_LINES 10000
+
 /* Reads the recipe file; every stage inherits folder, data, weights from `like`. */
-static almost_status recipe_open(recipe *p, const call *like, const char *path) {
-    char *bytes;
+static almost_status recipe_open(recipe *p, const call *like) {
+    const char *text_of_file;
     size_t size, lines = 1;
-    TRY(file_read(p->a, path, &bytes, &size));
-    char *own = recipe_copy(p, bytes, size);
-    file_release(p->a, bytes, size);
+    TRY(prompt_file(p->a, &p->r, p->path, &text_of_file, &size));
+    char *own = recipe_copy(p, text_of_file, size);
     if (!own) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < size; i++) lines += own[i] == '\n';
+    if (lines > RECIPE_LINES)
+        return fail(p->a, ALMOST_ERR_LIMIT, "%s: expected at most %d lines, found %zu",
+                    p->path, RECIPE_LINES, lines);
     p->stage = arena_take(&p->r, lines, sizeof *p->stage);
     if (!p->stage) return ALMOST_ERR_MEMORY;
     int number = 0;
     for (char *line = own; line; number++) {
         char *end = strchr(line, '\n');
         if (end) *end = 0;
-        size_t length = strlen(line);
-        if (length && line[length - 1] == '\r') line[length - 1] = 0;
         p->stage[p->n].c = *like;
         memset(p->stage[p->n].c.value, 0, sizeof like->value);
         p->stage[p->n].c.folder = p->folder;
-        TRY(recipe_line(p, path, line, number + 1));
+        TRY(recipe_line(p, line, number + 1));
         line = end ? end + 1 : NULL;
     }
     if (p->n) return ALMOST_OK;
-    return fail(p->a, ALMOST_ERR_FORMAT, "%s: no commands in it", path);
+    return fail(p->a, ALMOST_ERR_FORMAT, "%s: no commands in it", p->path);
 }
 
 /* ---- manifest, ledger, digests ---- */
@@ -23805,6 +23859,65 @@ static almost_status recipe_save(recipe *p) {
     TRY(recipe_write(p, "ledger.jsonl", recipe_put_ledger));
     TRY(recipe_write(p, "SHA256SUMS", recipe_put_sums));
     return recipe_write(p, "manifest.json", recipe_put_manifest);
+}
+
+/* ---- digests of inputs ---- */
+
+/* The next "digest  name" line of a SHA256SUMS text; returns 0 at its end. */
+static int sums_next(const char **s, char sha[65], const char **name, size_t *name_n) {
+    while (**s == '\n') ++*s;
+    size_t n = strcspn(*s, "\n");
+    if (n < 67) return 0;
+    memcpy(sha, *s, 64);
+    sha[64] = 0;
+    *name = *s + 66;
+    *name_n = n - 66;
+    *s += n;
+    return 1;
+}
+
+/* The digest that the text gives for the name; "" when it has none. */
+static void sums_find(const char *sums, const char *name, size_t n, char sha[65]) {
+    const char *at;
+    size_t at_n;
+    while (sums_next(&sums, sha, &at, &at_n))
+        if (at_n == n && !memcmp(at, name, n)) return;
+    sha[0] = 0;
+}
+
+static int recipe_names(const recipe_file *f, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(f[i].name, name)) return 1;
+    return 0;
+}
+
+/* Is this file made, or was it read, by a line before number `end`? */
+static int recipe_knows(const recipe *p, size_t end, const char *name) {
+    for (size_t i = 0; i < end; i++)
+        if (recipe_names(p->stage[i].in, p->stage[i].ins, name) ||
+            recipe_names(p->stage[i].out, p->stage[i].outs, name))
+            return 1;
+    return 0;
+}
+
+/* Fills p->inputs: every file that a line reads and no earlier line makes; of a folder the
+ * files in it. */
+static almost_status recipe_inputs(recipe *p) {
+    char path[CALL_PATH], sha[65];
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; k < p->stage[i].ins; k++) {
+            const char *name = p->stage[i].in[k].name;
+            sums_find(p->inputs.s ? p->inputs.s : "", name, strlen(name), sha);
+            if (*sha || recipe_knows(p, i, name)) continue;
+            TRY(call_resolve(&p->stage[i].c, name, path));
+            if (dir_exists(path)) {
+                TRY(call_list_folder(p->a, path, name, &p->inputs));
+            } else {
+                TRY(call_digest(p->a, path, sha));
+                text_fmt(&p->inputs, "%s  %s\n", sha, name);
+            }
+        }
+    return text_status(&p->inputs);
 }
 
 /* ---- running ---- */
@@ -23910,6 +24023,7 @@ static almost_status recipe_run(recipe *p) {
         if (st == ALMOST_OK && !kept) {
             st = recipe_folders(p, s);
             if (st == ALMOST_OK) st = s->c.cmd->run(&s->c);
+            if (st == ALMOST_ERR_ARGUMENT) fail_at(p->a, st, "%s:%d", p->path, s->number);
             if (st == ALMOST_OK) st = recipe_outputs(p, s);
         }
         if (st == ALMOST_OK) {
@@ -23925,31 +24039,9 @@ static almost_status recipe_run(recipe *p) {
 
 /* ---- comparing ---- */
 
-/* The next "digest  name" line of a SHA256SUMS text; returns 0 at its end. */
-static int sums_next(const char **s, char sha[65], const char **name, size_t *name_n) {
-    while (**s == '\n') ++*s;
-    size_t n = strcspn(*s, "\n");
-    if (n < 67) return 0;
-    memcpy(sha, *s, 64);
-    sha[64] = 0;
-    *name = *s + 66;
-    *name_n = n - 66;
-    *s += n;
-    return 1;
-}
-
-/* The digest that the text gives for the name; "" when it has none. */
-static void sums_find(const char *sums, const char *name, size_t n, char sha[65]) {
-    const char *at;
-    size_t at_n;
-    while (sums_next(&sums, sha, &at, &at_n))
-        if (at_n == n && !memcmp(at, name, n)) return;
-    sha[0] = 0;
-}
-
 typedef struct { size_t files, same; char first[160]; } sums_verdict;
 
-/* How many of the published digests were reproduced, and the first that was not. */
+/* How many of the published digests are ours too, and the first that is not. */
 static sums_verdict sums_compare(const char *published, const char *ours) {
     sums_verdict v = {0, 0, ""};
     char theirs[65], mine[65];
@@ -23996,22 +24088,21 @@ static almost_status run_file(almost *a, const char *folder, const char *name,
 }
 
 static almost_status run_open(recipe *p, call *c, const char *preset) {
-    char path[CALL_PATH];
     call like = *c;
-    TRY(run_file(c->a, call_text(c, "data"), preset, ".recipe", path));
-    if (!file_exists(path)) {
+    TRY(run_file(c->a, call_text(c, "data"), preset, ".recipe", p->path));
+    if (!file_exists(p->path)) {
         text t;
         text_init(&t, c->a);
         run_presets(p, call_text(c, "data"), &t);
         fail(c->a, ALMOST_ERR_ARGUMENT,
-             "there is no preset '%.64s': %s is missing; presets here: %s", preset, path,
-             t.s ? t.s : "none");
+             "there is no preset '%.64s': %s is missing; presets here: %s", preset,
+             p->path, t.s ? t.s : "none");
         text_free(&t);
         return ALMOST_ERR_ARGUMENT;
     }
     like.data = call_text(c, "data");
     like.weights = call_text(c, "weights");
-    return recipe_open(p, &like, path);
+    return recipe_open(p, &like);
 }
 
 /* Shows the short results table (summary.txt of the recipe, where it has one). */
@@ -24028,41 +24119,81 @@ static almost_status run_show(recipe *p, call *c) {
     return s;
 }
 
-/* Holds the run's digests against data/PRESET.sha256, or publishes them there. */
-static almost_status run_judge(recipe *p, call *c, const char *preset) {
-    char path[CALL_PATH], *published;
+/* *published = what data/PRESET.sha256 holds, inputs first, in the arena of p; "" when
+ * there is no such file. */
+static almost_status run_published(recipe *p, call *c, const char *preset,
+                                   char path[CALL_PATH], const char **published) {
     size_t n;
-    text ours, say;
-    text_init(&ours, c->a);
+    *published = "";
+    TRY(run_file(c->a, call_text(c, "data"), preset, ".sha256", path));
+    return file_exists(path) ? prompt_file(c->a, &p->r, path, published, &n) : ALMOST_OK;
+}
+
+/* Says, before the first stage, whether the files the run starts from are those whose
+ * digests are published: if not, what follows differs too. */
+static almost_status run_inputs(recipe *p, call *c, const char *preset) {
+    char path[CALL_PATH], ours[65], theirs[65], note[256] = "as published";
+    const char *published, *name, *at;
+    size_t n;
+    int64_t files = 0;
+    TRY(recipe_inputs(p));
+    TRY(run_published(p, c, preset, path, &published));
+    at = p->inputs.s ? p->inputs.s : "";
+    for (int same = 1; sums_next(&at, ours, &name, &n);) {
+        sums_find(published, name, n, theirs);
+        files += *theirs != 0;
+        if (!same || !*theirs || !strcmp(ours, theirs)) continue;
+        snprintf(note, sizeof note, "%.*s: expected %.16s..., found %.16s...: not as "
+                 "published, so the results will differ", (int)MIN(n, (size_t)100), name,
+                 theirs, ours);
+        same = 0;
+    }
+    return files ? progress(c->a, "inputs", files, files, note) : ALMOST_OK;
+}
+
+/* Holds the run's digests against the published ones, or publishes them. */
+static almost_status run_judge(recipe *p, call *c, const char *preset) {
+    char path[CALL_PATH], hex[65];
+    const char *published;
+    text sums, all, say;
+    text_init(&sums, c->a);
+    text_init(&all, c->a);
     text_init(&say, c->a);
-    recipe_put_sums(p, &ours);
-    almost_status s = text_status(&ours);
-    if (s == ALMOST_OK) s = run_file(c->a, call_text(c, "data"), preset, ".sha256", path);
+    text_str(&sums, ""); // a recipe may make nothing
+    recipe_put_sums(p, &sums);
+    text_put(&all, p->inputs.s, p->inputs.n);
+    text_put(&all, sums.s, sums.n);
+    almost_status s = text_status(&sums);
+    if (s == ALMOST_OK) s = text_status(&all);
+    if (s == ALMOST_OK) s = run_published(p, c, preset, path, &published);
     if (s == ALMOST_OK && call_flag(c, "publish")) {
-        s = file_write(c->a, path, ours.s, ours.n);
+        s = file_write(c->a, path, all.s, all.n);
         text_fmt(&say, "\npublished the digests of this run in %s\n", path);
-    } else if (s == ALMOST_OK && !file_exists(path)) {
+    } else if (s == ALMOST_OK && !*published) {
         text_fmt(&say, "\nno digests are published for '%s' (%s is missing)\n", preset,
                  path);
-    } else if (s == ALMOST_OK && (s = file_read(c->a, path, &published, &n)) == ALMOST_OK) {
-        sums_verdict v = sums_compare(published, ours.s);
-        char hex[65];
-        sha256_hex(ours.s, ours.n, hex);
-        file_release(c->a, published, n);
-        if (v.same == v.files && v.files)
+    } else if (s == ALMOST_OK) {
+        sums_verdict v = sums_compare(published, all.s), w = sums_compare(sums.s, published);
+        sha256_hex(sums.s, sums.n, hex);
+        if (v.same < v.files)
+            s = fail(c->a, ALMOST_ERR_MISMATCH,
+                     "%zu of %zu files differ from the published digests; first: %s; "
+                     "'almost bisect' compares two runs",
+                     v.files - v.same, v.files, v.first);
+        else if (w.same < w.files)
+            s = fail(c->a, ALMOST_ERR_FORMAT,
+                     "%s: expected %zu artefacts, found %zu of them; get the file again",
+                     path, w.files, w.same);
+        else
             text_fmt(&say,
                      "\nevery artefact has the published digest: %zu of %zu files, run "
                      "digest %s\n",
-                     v.same, v.files, hex);
-        else
-            s = fail(c->a, ALMOST_ERR_MISMATCH,
-                     "%zu of %zu artefacts differ from the published digests; first: %s; "
-                     "'almost bisect' compares two runs",
-                     v.files - v.same, v.files, v.first);
+                     w.same, w.files, hex);
     }
     if (s == ALMOST_OK) s = call_write(c, &say);
     text_free(&say);
-    text_free(&ours);
+    text_free(&all);
+    text_free(&sums);
     return s;
 }
 
@@ -24076,6 +24207,7 @@ static almost_status run_recipe(recipe *p, call *c, const char *preset) {
                     "reproduce: %s holds a run already; add --resume to go on with it, "
                     "or name another folder with --out",
                     p->folder);
+    TRY(run_inputs(p, c, preset));
     return recipe_run(p);
 }
 
@@ -24089,6 +24221,8 @@ static almost_status run_reproduce(call *c) {
     p.a = family.a = c->a;
     arena_init(&p.r, c->a);
     arena_init(&family.r, c->a);
+    text_init(&p.inputs, c->a);
+    text_init(&family.inputs, c->a);
     p.title = preset;
     family.title = "weights";
     snprintf(out, sizeof out, "run-%.100s", preset);
@@ -24108,6 +24242,8 @@ static almost_status run_reproduce(call *c) {
     if (s == ALMOST_OK) s = report_write(c->a, p.folder, call_text(c, "data"));
     if (s == ALMOST_OK) s = run_show(&p, c);
     if (s == ALMOST_OK) s = run_judge(&p, c, preset);
+    text_free(&p.inputs);
+    text_free(&family.inputs);
     arena_free(&p.r);
     arena_free(&family.r);
     return s;
@@ -24159,10 +24295,14 @@ static almost_status run_verify(call *c) {
     almost_status s = run_manifest(c->a, &r, folder, &stages);
     for (const json *st = s == ALMOST_OK ? stages->child : NULL; st; st = st->next) {
         const json *outs = json_get(st, "outputs");
-        for (const json *o = outs ? outs->child : NULL; o && s == ALMOST_OK;
-             o = o->next, files++)
+        for (const json *o = json_is(outs, JSON_OBJECT) ? outs->child : NULL;
+             o && s == ALMOST_OK; o = o->next, files++)
             s = run_verify_file(c, folder, o, &t, &wrong);
     }
+    if (s == ALMOST_OK && !files)
+        s = fail(c->a, ALMOST_ERR_FORMAT,
+                 "%s: manifest.json: expected the outputs of at least one stage, found none",
+                 folder);
     if (s == ALMOST_OK) s = call_write(c, &t);
     if (s == ALMOST_OK && wrong)
         s = fail(c->a, ALMOST_ERR_MISMATCH,
@@ -24194,11 +24334,12 @@ static almost_status bisect_lines(almost *a, const char *left, const char *right
  */
 static almost_status bisect_stage(call *c, const json *x, const json *y, text *t) {
     const json *xs = json_get(x, "outputs"), *ys = json_get(y, "outputs");
-    for (const json *o = xs ? xs->child : NULL; o; o = o->next) {
-        char name[256], left[CALL_PATH], right[CALL_PATH];
+    for (const json *o = json_is(xs, JSON_OBJECT) ? xs->child : NULL; o; o = o->next) {
+        char name[256], left[CALL_PATH], right[CALL_PATH], sha[80], other[80];
         snprintf(name, sizeof name, "%.*s", (int)MIN(o->key_n, sizeof name - 1), o->key);
-        const json *p = json_get(ys, name);
-        if (p && p->n == o->n && !memcmp(p->s, o->s, o->n)) continue;
+        run_string(o, sha, sizeof sha);
+        run_string(json_get(ys, name), other, sizeof other);
+        if (*sha && !strcmp(sha, other)) continue;
         text_fmt(t, "  %s differs", name);
         size_t line = 0;
         if (text_ends(name, ".jsonl") &&
@@ -26402,8 +26543,11 @@ static almost_status tool_encode(call *c, const model *m, const char *s, size_t 
     ids_init(&v, c->a);
     text_init(&t, c->a);
     almost_status st = ALMOST_OK;
-    if (call_flag(c, "add-bos")) ids_push(&v, tok_bos(m->tok));
-    st = tok_encode(m->tok, s, n, &v);
+    if (call_flag(c, "add-bos") && tok_bos(m->tok) < 0)
+        st = fail(c->a, ALMOST_ERR_ARGUMENT, "tokenize: --add-bos: %s names no <bos> token",
+                  call_text(c, "model"));
+    else if (call_flag(c, "add-bos")) ids_push(&v, tok_bos(m->tok));
+    if (st == ALMOST_OK) st = tok_encode(m->tok, s, n, &v);
     for (size_t i = 0; st == ALMOST_OK && i < v.n; i++) {
         if (i) text_char(&t, ' ');
         text_i64(&t, v.v[i]);
@@ -26432,7 +26576,7 @@ static almost_status tool_tokenize(call *c) {
     model *m;
     char path[CALL_PATH], *bytes;
     size_t n;
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_TOKENS, &m));
     almost_status s = call_path(c, "file", path);
     if (s == ALMOST_OK && (s = file_read(c->a, path, &bytes, &n)) == ALMOST_OK) {
         s = call_flag(c, "decode") ? tool_decode(c, m, bytes) : tool_encode(c, m, bytes, n);
@@ -26573,8 +26717,12 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
     q.how.top_p = sampler_top_p(p);
     ids_init(&v, c->a);
     arena_init(&r, c->a);
-    if (tok_bos(m->tok) >= 0) ids_push(&v, tok_bos(m->tok));
+    if (m->tok->add_bos) ids_push(&v, tok_bos(m->tok));
     almost_status st = tok_encode(m->tok, s, n, &v);
+    if (st == ALMOST_OK && !v.n)
+        st = fail(c->a, ALMOST_ERR_ARGUMENT,
+                  "%s: %s continues no empty text; give a --prompt", c->cmd->name,
+                  call_text(c, "model"));
     q.ids = v.v;
     q.n = v.n;
     q.prefix = -1;
@@ -26607,7 +26755,7 @@ static almost_status tool_line(call *c, const char *s) {
 static almost_status tool_generate(call *c) {
     model *m;
     const char *prompt = call_text(c, "prompt");
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_TOKENS, &m));
     almost_status s = tool_continue(c, m, prompt, strlen(prompt), NULL, 0, 0, NULL);
     if (s == ALMOST_OK) s = tool_line(c, "\n");
     model_free(m);
@@ -26655,7 +26803,7 @@ static almost_status tool_chat(call *c) {
     text said;
     char line[4096];
     size_t n;
-    TRY(stage_model(c, "model", &m));
+    TRY(stage_model(c, "model", NEED_TOKENS, &m));
     text_init(&said, c->a);
     almost_status s = ALMOST_OK;
     for (uint64_t item = 0; s == ALMOST_OK && line_read(line, sizeof line, &n); item++) {
@@ -26708,7 +26856,7 @@ static almost_status tool_score(call *c) {
     model *rm;
     arena r;
     text t;
-    TRY(stage_model(c, "model", &rm));
+    TRY(stage_model(c, "model", NEED_HEAD, &rm));
     arena_init(&r, c->a);
     text_init(&t, c->a);
     almost_status s = tool_score_rows(c, rm, &r, &t);

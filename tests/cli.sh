@@ -61,7 +61,9 @@ printf '[{"prompt": "x", "chosen": 3}]' >"$tmp/pairs.json"
 refuses "a field of the wrong kind" 1 "field 'chosen'" $a rm --init weights/S.gguf --pairs "$tmp/pairs.json" --out "$tmp/rm.gguf"
 printf '[]' >"$tmp/pairs.json"
 refuses "no pairs at all" 1 "pairs.json: " $a rm --init weights/S.gguf --pairs "$tmp/pairs.json" --out "$tmp/rm.gguf"
-refuses "a language model as reward model" 2 "no reward head" $a score weights/S.gguf --file data/hhh_pairs.json
+refuses "a language model as reward model" 2 "weights/S.gguf: the model has no reward head" $a score weights/S.gguf --file data/hhh_pairs.json
+refuses "the same for a pairwise benchmark" 2 "weights/S.gguf: the model has no reward head" \
+    $a eval rm --models weights/S.gguf --files data/hhh_pairs.json
 printf 'caf\303\n' >"$tmp/latin.txt"
 refuses "prompts that are not UTF-8" 1 "latin.txt: expected UTF-8" $a respond weights/S.gguf --prompts "$tmp/latin.txt" --out "$tmp/r.json"
 refuses "queries that are not UTF-8" 1 "latin.txt: expected UTF-8" $a answer weights/S.gguf --queries "$tmp/latin.txt" --out "$tmp/r.json"
@@ -105,6 +107,34 @@ fi
 equal "a file that may not grow" "$? $(grep -c 'cannot write .*larger than allowed' "$tmp/err")/$(grep -c . "$tmp/err")" "1 1/1"
 equal "nothing was left behind" "$(find "$tmp" -name '.almost-tmp*' -o -name rm.gguf -o -name r.json -o -name l -o -name c.txt)" ""
 
+# ---- recipes: what is wrong in a line names it, and foreign inputs are told before all else
+mkdir "$tmp/own" && cp data/mc1.json "$tmp/own/mc1.json" && printf 'a\nb\n' >"$tmp/own/p.txt"
+printf '["c", "d"]' >"$tmp/own/r.json"
+own="$a reproduce --preset own --data $tmp/own --out $tmp/own-run"
+recipe() { printf '# a recipe\n\n%s\n' "$1" >"$tmp/own/own.recipe"; }
+recipe 'records prompts=data/p.txt nonsense=1'
+refuses "a recipe with a wrong option" 2 "own.recipe:3: records: .*nonsense" $own
+recipe 'records prompts=data/p.txt replies=data/r.json'
+refuses "a recipe without an option" 2 "own.recipe:3: records: --out is missing" $own
+recipe 'sft init=weights/S.gguf records=data/r.json out=o.gguf batch=0'
+refuses "a recipe with a value out of range" 2 "own.recipe:3: sft: option --batch: expected" $own --quiet
+recipe 'nonsense out=x'
+refuses "a recipe with an unknown command" 1 "own.recipe:3: unknown command 'nonsense'" $own
+printf 'records\000\n' >"$tmp/own/own.recipe"
+refuses "a recipe that is no text" 1 "own.recipe: expected UTF-8 text" $own
+recipe 'records prompts=data/p.txt replies=data/r.json out=o.json'
+rm -rf "$tmp/own-run"
+check "a recipe of one's own is published" $own --publish
+check "and reproduces" $own --resume
+rm -rf "$tmp/own-run" && printf 'a\nc\n' >"$tmp/own/p.txt"
+$own >/dev/null 2>"$tmp/err"
+equal "other inputs do not reproduce" $? 3
+equal "they are named before the first stage" \
+    "$(head -1 "$tmp/err" | grep -c '^inputs .*data/p.txt: expected .*not as published')" 1
+head -c 200 "$tmp/own/own.sha256" >"$tmp/sums" && printf 'a\nb\n' >"$tmp/own/p.txt"
+mv "$tmp/sums" "$tmp/own/own.sha256" && rm -rf "$tmp/own-run"
+refuses "published digests that are cut short" 1 "own.sha256: expected 1 artefacts, found 0" $own --quiet
+
 # ---- interrupted: one line, exit 1, and the run can go on
 $smoke --out "$tmp/run2" >"$tmp/out" 2>"$tmp/err" &
 pid=$!
@@ -119,6 +149,8 @@ equal "interrupted: nothing half written" "$(find "$tmp/run2" -name '.almost-tmp
 mkdir "$tmp/r" && printf '{}' >"$tmp/r/manifest.json"
 refuses "a folder that is no run" 1 "cannot read .*manifest.json" $a verify "$tmp/w"
 refuses "a manifest without stages" 1 "manifest.json: field stages: expected an array" $a verify "$tmp/r"
+printf '{"stages": [{"outputs": []}]}' >"$tmp/r/manifest.json"
+refuses "a manifest without outputs" 1 "expected the outputs of at least one stage" $a verify "$tmp/r"
 printf '{"stages": [{"outputs": {"a": "00"}}]}' >"$tmp/r/manifest.json"
 refuses "an output that is gone" 3 "1 of 1 files are not what the manifest says" $a verify "$tmp/r"
 printf '{"sta' >"$tmp/r/manifest.json"

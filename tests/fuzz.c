@@ -16,7 +16,7 @@
 
 static const char PAIRS[] =
     "[{\"prompt\": \"\\n\\nHuman: a?\\n\\nAssistant:\", \"chosen\": \" b c.\", \"rejected\": \" d.\",\n"
-    " \"meta\": {\"rank\": [0, 1]}},\n"
+    " \"meta\": \"x\"},\n"
     " {\"prompt\": \"What is \\u00e9?\", \"chosen\": \"A letter.\", \"rejected\": \"No. \\ud83d\\ude00\"}]\n";
 static const char PAIRS_LINES[] =
     "{\"prompt\": \"a?\", \"chosen\": \"b.\", \"rejected\": \"c.\"}\n\n"
@@ -29,7 +29,7 @@ static const char RECORDS[] =
 static const char MESSAGES[] =
     "{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}, {\"role\": \"assistant\", \"content\": \"ho\"}]}\n"
     "{\"instruction\": \"say\", \"input\": \"\", \"output\": \"no\"}\n";
-static const char SETTINGS[] = "{\"gamma\": 1, \"lam\": 0.95, \"cliprange\": 0.2, \"seed\": 3}\n";
+static const char SETTINGS[] = "{\"gamma\": 1, \"lambda\": 0.95, \"clip\": 0.2, \"seed\": 3}\n";
 static const char MANIFEST[] =
     "{\"contract\": \"ANC-1\", \"stages\": [{\"command\": \"x\", \"key\": \"00\",\n"
     " \"inputs\": {}, \"outputs\": {\"pairs.json\": \"0000\", \"none/b\": \"11\"}}]}\n";
@@ -38,7 +38,7 @@ static const char RECIPE[] =
     "eval pairs files=nowhere.json,b.json out=eval/pairs.json\nresults files=eval/pairs.json out=r.json\n";
 static const char TEMPLATE_CSV[] =
     "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
-    "A,B,\"Is it, \"\"so\"\"?\",Yes,Yes; Indeed,No; Never; \"Not, so\",x\n";
+    "A,B,\"Is it, \"\"so\"\"?\",Yes,Yes; Indeed,\"No; Never; Not, so\",x\n";
 static const char REPLIES[] = "[\"A reply.\", \"Another one, BAD.\", \"Three.\"]\n";
 static const char QUESTIONS[] =
     "{\"question_id\": 1, \"text\": \"How?\", \"category\": \"generic\"}\n"
@@ -58,7 +58,7 @@ static const char HHH[] =
 static const struct { const char *name, *text; } SEEDS[] = {
     {"pairs.json", PAIRS}, {"pairs.jsonl", PAIRS_LINES}, {"records.json", RECORDS},
     {"records.jsonl", MESSAGES}, {"settings.json", SETTINGS}, {"run/manifest.json", MANIFEST},
-    {"data/x.recipe", RECIPE}, {"mc.csv", TEMPLATE_CSV}, {"replies.json", REPLIES},
+    {"data/x.recipe", RECIPE}, {"mc.csv", TEMPLATE_CSV}, {"replies.json", REPLIES}, {"replies2.json", REPLIES},
     {"questions.jsonl", QUESTIONS}, {"prompts.txt", "What is a?\nWho is b?\nWhy c?\n"},
     {"mc.json", CHOICES}, {"hhh.json", HHH},
     {"figures.json", FIGURES},
@@ -90,7 +90,7 @@ static const struct {
      "prompts lm.gguf --n 1 --rounds 1 --batch 2 --shots 1 --max-new 1 --out /dev/null", 4},
     {"replies.json", "records --prompts prompts.txt --replies replies.json --out /dev/null", 8},
     {"replies.json",
-     "compare --prompts prompts.txt --ranked replies.json,replies.json --out /dev/null", 8},
+     "compare --prompts prompts.txt --ranked replies.json,replies2.json --out /dev/null", 8},
     {"settings.json", "ppo --policy lm.gguf --rm rm.gguf --prompts prompts.txt --settings "
                       "settings.json --episodes 1 --out nowhere/o.gguf", 4},
     {"pairs.json", "eval pairs --files pairs.json --data data", 1},

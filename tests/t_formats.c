@@ -984,6 +984,49 @@ static void test_model_unfit(void) {
     test_close(&a);
 }
 
+/* A context of 2^20 costs what is used of it; a head too large is refused; tensors that share
+ * bytes are refused, since a small file could then ask for any amount of memory. */
+static void test_model_bounds(void) {
+    shape s = {8, 12, 2, 2, 1, 11, 1 << 20, 1e-5f, 10000.0f, 0, 0}, big = s;
+    const int32_t id[] = {1, 2, 3};
+    float x[11];
+    char p[512], *bytes;
+    size_t n;
+    almost a;
+    model *m, *k = NULL;
+    decoder *d = NULL;
+    kv c;
+    test_open(&a);
+    kernels_select(&a, ALMOST_KERNELS_SCALAR);
+    big.dim = 4096;
+    CHECK_STATUS(&a, model_new(&a, &big, &k), ALMOST_ERR_LIMIT);
+    CHECK_STR(a.message, "model: head size: expected at most 1024, found 2048");
+    fail_clear(&a);
+    CHECK_OK(&a, model_new(&a, &s, &m));
+    model_init(m, 1);
+    CHECK_OK(&a, decoder_open(m, &d));
+    CHECK_OK(&a, kv_open(&c, m, 3));
+    kv_seq q = {NULL, &c, id, 3, 1};
+    CHECK_OK(&a, decode(d, &q, 1, x, NULL));
+    CHECK(a.peak < 4u << 20);
+    kv_close(&c);
+    decoder_close(d);
+    CHECK_OK(&a, model_save(m, test_path(p, "bounds.gguf"), GGUF_F32));
+    CHECK_OK(&a, file_read(&a, p, &bytes, &n));
+    for (size_t i = 0; i + 60 < n; i++) { // the offset follows name, dims, ne[2], type
+        if (!memcmp(bytes + i, "almost.bytes", 12)) bytes[i] = 'x';
+        if (!memcmp(bytes + i, "output.weight", 13) && bytes[i - 1] == 0)
+            le64_put((unsigned char *)bytes + i + 13 + 4 + 16 + 4, 0);
+    }
+    CHECK_STATUS(&a, model_load_bytes(&a, "m", bytes, n, &k), ALMOST_ERR_FORMAT);
+    CHECK(strstr(a.message, "found that they overlap") != NULL);
+    file_release(&a, bytes, n);
+    file_remove(&a, p);
+    model_free(m);
+    products_close(&a);
+    test_close(&a);
+}
+
 /* ---- [17] state ---- */
 
 static void test_state_round_trip(void) {
@@ -1102,6 +1145,7 @@ static const test TESTS_FORMATS[] = {
     {"model", "memory", test_model_memory},
     {"model", "no_tokenizer", test_model_no_tokenizer},
     {"model", "unfit", test_model_unfit},
+    {"model", "bounds", test_model_bounds},
     {"state", "round_trip", test_state_round_trip},
     {"state", "hostile", test_state_hostile},
 };

@@ -25,7 +25,9 @@ echo "== sanitizers"
 sanitize="-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 check "build" ${CC:-cc} $strict $sanitize -Itests tests/almost_test.c -o build/almost_asan -lpthread
 check "build" ${CC:-cc} $strict $sanitize -DALMOST_MAIN almost.c -o build/almost_program_asan -lpthread
+check "build" ${CC:-cc} $strict $sanitize -Wno-unused-function -Itests tests/fuzz.c -o build/fuzz_asan -lpthread
 suite build/almost_asan --dir "$tmp/files"
+suite build/fuzz_asan "$tmp/fuzz" 400 2
 ALMOST=build/almost_program_asan suite sh tests/cli.sh
 ALMOST=build/almost_program_asan suite sh tests/smoke.sh
 if echo 'int main(void) {return 0;}' | ${CC:-cc} -fsanitize=thread -x c - -o "$tmp/tsan" 2>/dev/null && "$tmp/tsan"; then
