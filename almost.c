@@ -23305,9 +23305,8 @@ static almost_status page_contest_reward(page *p, const char *rm_file) {
     char path[CALL_PATH];
     model *rm;
     TRY(call_resolve(&p->at, rm_file, path));
-    TRY(model_load(p->a, path, &rm));
+    TRY(stage_load(p->a, path, NEED_HEAD, &rm));
     almost_status s = ALMOST_OK;
-    if (!rm->tok) s = fail(p->a, ALMOST_ERR_FORMAT, "%s: the model has no tokenizer", path);
     for (int k = 0; k < 2 && s == ALMOST_OK; k++)
         s = score_texts(rm, "report", c->ask, c->answer[k], c->n, QUIRKS_FIXED, c->reward[k]);
     model_free(rm);

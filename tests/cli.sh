@@ -116,7 +116,8 @@ recipe 'records prompts=data/p.txt nonsense=1'
 refuses "a recipe with a wrong option" 2 "own.recipe:3: records: .*nonsense" $own
 recipe 'records prompts=data/p.txt replies=data/r.json'
 refuses "a recipe without an option" 2 "own.recipe:3: records: --out is missing" $own
-recipe 'sft init=weights/S.gguf records=data/r.json out=o.gguf batch=0'
+printf '{"input": "a", "output": "b"}' >"$tmp/own/s.jsonl"
+recipe 'sft init=weights/S.gguf records=data/s.jsonl out=o.gguf batch=0'
 refuses "a recipe with a value out of range" 2 "own.recipe:3: sft: option --batch: expected" $own --quiet
 recipe 'nonsense out=x'
 refuses "a recipe with an unknown command" 1 "own.recipe:3: unknown command 'nonsense'" $own

@@ -187,11 +187,11 @@ static bytes get_file(const char *path) {
 #define FUZZ_BYTES ((size_t)64 << 20) /* what no command on such small files may exceed */
 
 /* Runs the words of a command line in a context of its own and checks how it ends. */
-static void run_command(const char *command) {
+static void run_line(const char *words_of_it) {
     char line[512], *words[32];
     size_t n = 0, out = 0;
     almost a;
-    snprintf(line, sizeof line, "%s", command);
+    snprintf(line, sizeof line, "%s", words_of_it);
     for (char *w = strtok(line, " "); w; w = strtok(NULL, " ")) words[n++] = w;
     test_open(&a);
     CHECK_OK(&a, kernels_select(&a, ALMOST_KERNELS_AUTO));
@@ -201,6 +201,7 @@ static void run_command(const char *command) {
     CHECK(s == ALMOST_OK || a.message[0]);
     CHECK(s != ALMOST_ERR_MEMORY);
     if (s != ALMOST_OK && getenv("FUZZ_SHOW")) printf("%s\n", a.message);
+    for (const char *c = a.message; *c; c++) CHECK((unsigned char)*c >= 32);
     products_close(&a);
     test_close(&a);
 }
@@ -211,7 +212,7 @@ static void fuzz_round(size_t target, uint64_t round) {
     long failed = T.failed;
     for (uint64_t k = 1 + rng_below(&r, 4); k-- > 0;) damage(&bad, &r);
     put_file(TARGETS[target].file, bad.s, bad.n);
-    run_command(TARGETS[target].command);
+    run_line(TARGETS[target].command);
     if (T.failed != failed)
         printf("target %zu round %llu: %s\n", target, (unsigned long long)round,
                TARGETS[target].command);
@@ -254,13 +255,13 @@ static void set_up(const char *dir) {
     static const char *const WORLD[] = {
         "facts", "howto", "advice", "care", "myths", "phrases", "judgements", "HHH_prompt",
         "Faithful_prompt", "seed_prompts"};
-    bytes world[COUNT(WORLD)];
+    bytes files[COUNT(WORLD)];
     char path[512];
     almost a;
     test_open(&a);
     for (size_t i = 0; i < COUNT(WORLD); i++) {
         snprintf(path, sizeof path, "data/%s.txt", WORLD[i]);
-        world[i] = get_file(path);
+        files[i] = get_file(path);
     }
     CHECK_OK(&a, dir_make(&a, dir));
     if (chdir(dir)) exit(2);
@@ -269,15 +270,15 @@ static void set_up(const char *dir) {
     CHECK_OK(&a, dir_make(&a, "run2"));
     for (size_t i = 0; i < COUNT(WORLD); i++) {
         snprintf(path, sizeof path, "data/%s.txt", WORLD[i]);
-        put_file(path, world[i].s, world[i].n);
-        free(world[i].s);
+        put_file(path, files[i].s, files[i].n);
+        free(files[i].s);
     }
     for (size_t i = 0; i < COUNT(SEEDS); i++)
         put_file(SEEDS[i].name, SEEDS[i].text, strlen(SEEDS[i].text));
     put_file("run2/manifest.json", MANIFEST, strlen(MANIFEST));
     put_model("lm.gguf", 0);
     put_model("rm.gguf", 1);
-    for (size_t i = 0; i < COUNT(TARGETS); i++) run_command(TARGETS[i].command);
+    for (size_t i = 0; i < COUNT(TARGETS); i++) run_line(TARGETS[i].command);
 }
 
 int main(int argc, char **argv) {

@@ -1013,12 +1013,13 @@ static void test_model_bounds(void) {
     decoder_close(d);
     CHECK_OK(&a, model_save(m, test_path(p, "bounds.gguf"), GGUF_F32));
     CHECK_OK(&a, file_read(&a, p, &bytes, &n));
-    for (size_t i = 0; i + 60 < n; i++) { // the offset follows name, dims, ne[2], type
+    for (size_t i = 0; i + 60 < n; i++) { // the offset follows name, dims, sizes and type
         if (!memcmp(bytes + i, "almost.bytes", 12)) bytes[i] = 'x';
+        // the last tensor lies on the first, and its place at the end is gone
         if (!memcmp(bytes + i, "output.weight", 13) && bytes[i - 1] == 0)
             le64_put((unsigned char *)bytes + i + 13 + 4 + 16 + 4, 0);
     }
-    CHECK_STATUS(&a, model_load_bytes(&a, "m", bytes, n, &k), ALMOST_ERR_FORMAT);
+    CHECK_STATUS(&a, model_load_bytes(&a, "m", bytes, n - 11 * 32, &k), ALMOST_ERR_FORMAT);
     CHECK(strstr(a.message, "found that they overlap") != NULL);
     file_release(&a, bytes, n);
     file_remove(&a, p);

@@ -515,6 +515,9 @@ static void test_ppo_memory(void) {
     ppo_world_values(&w);
     w.c.rollouts = w.c.minibatch = 4;
     w.c.episodes = 4;
+    model *all[] = {w.j.policy, w.j.reference, w.j.value, w.j.reward};
+    for (size_t i = 0; i < COUNT(all); i++) // tables that stay once they have grown
+        CHECK_OK(w.a, model_rope(all[i], (size_t)all[i]->s.context));
     size_t before = w.a->bytes - w.a->scratch_floats * sizeof(float);
     for (int64_t k = 0; s != ALMOST_OK && k < 2000; k++) {
         w.a->fail_at = k;

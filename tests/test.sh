@@ -6,7 +6,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 . tests/lib.sh
 suite build/almost_test --dir "$tmp/files"
-suite build/fuzz "$tmp/fuzz" 12
+suite build/fuzz "$tmp/fuzz" 40
 suite sh tests/layout.sh
 suite sh tests/cli.sh
 suite sh tests/smoke.sh
