@@ -19165,7 +19165,8 @@ static almost_status bench_ids(const model *m, const char *prompt, const char *r
         size_t over = out->n - first - most;
         if (over > cut - first - 1)
             return fail(m->a, ALMOST_ERR_LIMIT,
-                        "evaluation: a reply of %zu tokens in a context of %zu",
+                        "a reply of %zu tokens does not fit the model's context of %zu; "
+                        "leave it out or use a model with a larger context",
                         out->n - cut, most);
         size_t from = quirks & QUIRK_TRUNCATE ? cut - over : first + 1;
         memmove(out->v + from, out->v + from + over,
@@ -19206,8 +19207,9 @@ static almost_status bench_chunk(scorer *c, arena *r, const char *const *prompt,
     memset(&t, 0, sizeof t);
     ids_clear(all);
     for (size_t i = 0; i < n; i++) {
-        TRY(bench_ids(c->m, prompt[from + i], reply[from + i], ends, quirks, all,
-                     &target[i]));
+        TRY(fail_at(c->m->a, bench_ids(c->m, prompt[from + i], reply[from + i], ends,
+                                       quirks, all, &target[i]),
+                    "eval: reply %zu", from + i + 1));
         start[i + 1] = all->n;
     }
     unsigned char *flags = arena_take(r, all->n, 1);
@@ -20459,7 +20461,12 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
     TRY(call_int(c, "tokens", 0, INT64_C(1) << 40, &budget));
     TRY(call_path(c, "records", path));
     TRY(sft_read(c->a, &d->r, path, &v, &n));
-    TRY(sft_set(d, m, v, sft_within(m, v, n, budget)));
+    size_t used = sft_within(m, v, n, budget);
+    if (n && !used)
+        return fail(c->a, ALMOST_ERR_ARGUMENT, "sft: option --tokens: record 1 of %s alone "
+                    "has more than %lld target tokens; ask for more", path,
+                    (long long)budget);
+    TRY(sft_set(d, m, v, used));
     TRY(set_ready(d, path));
     TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
     memset(&job, 0, sizeof job);

@@ -24,7 +24,7 @@ fill results <"$run/results.txt"
 {
     echo "| digest | artefact |"
     echo "|---|---|"
-    sed 's/^\([0-9a-f]*\)  \(.*\)$/| `\1` | \2 |/' data/weights.sha256
+    grep -v '  data/' data/weights.sha256 | sed 's/^\([0-9a-f]*\)  \(.*\)$/| `\1` | \2 |/'
 } | fill family
 {
     echo '```'
