@@ -39,7 +39,7 @@ fi
 
 if command -v python3 >/dev/null; then suite python3 tests/reference.py ./almost; fi
 suite sh tests/report.sh
-show=80 suite sh tests/mutate.sh
+suite sh tests/mutate.sh
 suite sh tests/kill.sh
 suite sh tests/matrix.sh
 echo
