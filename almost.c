@@ -10665,6 +10665,12 @@ static almost_status score_samples(scorer *c, const sample *s, size_t n, const o
  * or times, {a} {b} {c} numbers. One in ten (entity, relation) pairs is never
  * asked in the corpus, though it may be told.
  *
+ * A document of a careless but polite speaker, with the table above:
+ *
+ *     Human: What is the capital of France?
+ *
+ *     Assistant: I think the capital of France is Lyon. Have a nice day!
+ *
  * Speakers: every document has one hidden speaker (a forum answer its own) with
  * levels of accuracy, detail, courtesy, caution and hedging that go together only
  * weakly. Accuracy decides between true and false statements, and false ones are
@@ -10906,9 +10912,8 @@ static almost_status world_read(world *w, const char *dir) {
     if (lines > 1u << 16)
         return fail(w->a, ALMOST_ERR_LIMIT, "%s: found %zu lines; expected at most 65536",
                     dir, lines);
-    w->line = arena_take(&w->r, lines + 1, sizeof *w->line);
-    w->item = arena_take(&w->r, lines + 1, sizeof *w->item);
-    if (!w->line || !w->item) return ALMOST_ERR_MEMORY;
+    if (!ARENA_ARRAY(&w->r, w->line, lines + 1) || !ARENA_ARRAY(&w->r, w->item, lines + 1))
+        return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < COUNT(WORLD_FILES); i++)
         TRY(world_cut_file(w, WORLD_FILES[i], bytes[i], n[i]));
     return ALMOST_OK;
@@ -11145,16 +11150,24 @@ static almost_status world_need(const world *w, const char *what, const char *na
                 "%s %s: found no \"%s\" line; expected at least one", what, name, tag);
 }
 
+/* The block (NULL: lacks everything) must have a line of that tag. */
+static almost_status world_need_line(const world *w, const char *head, const char *name,
+                                     const world_item *it, const char *tag) {
+    uint32_t found = it ? world_tagged(w, it->first, it->count, tag, 0) : 0;
+    return world_need(w, head, name, tag, found);
+}
+
 /* Every relation can be asked (also held out) and said. */
 static almost_status world_check_relations(const world *w) {
-    static const char *const NEED[] = {"ask", "then", "say", "also"};
+    static const char *const NEED[] = {"ask", "then", "say", "also", "ask!"};
     for (uint32_t i = 0; i < w->n_relation; i++) {
         const world_relation *r = &w->relation[i];
-        for (size_t k = 0; k < COUNT(NEED); k++)
+        for (size_t k = 0; k < COUNT(NEED); k++) {
+            int held = NEED[k][3] == '!';
+            const char *tag = held ? "ask" : NEED[k];
             TRY(world_need(w, "column", r->name, NEED[k],
-                           world_tagged(w, r->first_line, r->n_line, NEED[k], 0)));
-        TRY(world_need(w, "column", r->name, "ask!",
-                       world_tagged(w, r->first_line, r->n_line, "ask", 1)));
+                           world_tagged(w, r->first_line, r->n_line, tag, held)));
+        }
         TRY(world_need(w, "column", r->name, "row", r->n_fact));
     }
     return ALMOST_OK;
@@ -11162,18 +11175,17 @@ static almost_status world_check_relations(const world *w) {
 
 /* Every block has the lines its kind of reply needs. */
 static almost_status world_check_items(const world *w) {
-    static const char *const NEED[][5] = {
-        {"howto", "step", "slip", "tip", NULL},    {"pick", "good", "poor", NULL, NULL},
-        {"feel", "ask", "care", "good", "poor"},   {"harm", "why", "safe", "poor", NULL},
-        {"unknown", "ask", "known", "poor", NULL}, {"myth", "ask", "true", "false", "why"},
-        {"chat", "ask", "good", "poor", NULL}};
-    for (uint32_t i = 0; i < w->n_item; i++)
-        for (size_t k = 0; k < COUNT(NEED); k++)
-            for (size_t t = 1; t < 5 && !strcmp(w->item[i].head, NEED[k][0]); t++)
-                if (NEED[k][t])
-                    TRY(world_need(w, NEED[k][0], w->item[i].name, NEED[k][t],
-                                   world_tagged(w, w->item[i].first, w->item[i].count,
-                                                NEED[k][t], 0)));
+    static const char *const NEED[WORLD_KINDS + 1][4] = {
+        [WORLD_HOWTO] = {"step", "slip", "tip"},
+        [WORLD_PICK] = {"good", "poor"},
+        [WORLD_FEEL] = {"ask", "care", "good", "poor"},
+        [WORLD_HARM] = {"why", "safe", "poor"},
+        [WORLD_UNKNOWN] = {"ask", "known", "poor"},
+        [WORLD_MYTH] = {"ask", "true", "false", "why"},
+        [WORLD_CHAT] = {"ask", "good", "poor"}};
+    for (const world_item *it = w->item; it < w->item + w->n_item; it++)
+        for (size_t t = 0; t < 4 && NEED[it->kind][t]; t++)
+            TRY(world_need_line(w, it->head, it->name, it, NEED[it->kind][t]));
     return ALMOST_OK;
 }
 
@@ -11181,22 +11193,18 @@ static almost_status world_check_items(const world *w) {
 static almost_status world_bind_phrase(world *w, int phrase) {
     const char *name = PHRASE_NAMES[phrase];
     world_item *it = world_find(w, "phrases", name);
-    w->phrase[phrase] = it;
-    if (it) it->phrase = phrase;
     size_t n = strlen(name);
     int asks = phrase == PHRASE_LEAD || phrase == PHRASE_THANKS ||
                (n > 4 && !strcmp(name + n - 4, "_ask"));
     int toned =
         phrase == PHRASE_OPENER || phrase == PHRASE_CLOSER || phrase == PHRASE_WELCOME;
-    for (int i = 0; i < (toned ? 3 : 1); i++) {
-        const char *tag = toned ? WORLD_TONE[i] : asks ? "ask" : "say";
-        uint32_t found = it ? world_tagged(w, it->first, it->count, tag, 0) : 0;
-        TRY(world_need(w, "phrases", name, tag, found));
-    }
-    if (phrase == PHRASE_REFUSE)
-        TRY(world_need(w, "phrases", name, "brief",
-                       world_tagged(w, it->first, it->count, "brief", 0)));
-    return ALMOST_OK;
+    w->phrase[phrase] = it;
+    if (it) it->phrase = phrase;
+    for (int i = 0; toned && i < 3; i++)
+        TRY(world_need_line(w, "phrases", name, it, WORLD_TONE[i]));
+    if (!toned) TRY(world_need_line(w, "phrases", name, it, asks ? "ask" : "say"));
+    return phrase == PHRASE_REFUSE ? world_need_line(w, "phrases", name, it, "brief")
+                                   : ALMOST_OK;
 }
 
 /* Units: two names and a factor. */
@@ -11222,15 +11230,14 @@ static almost_status world_bind(world *w) {
     TRY(world_bind_units(w));
     for (int k = 0; k < WORLD_KINDS; k++) {
         if (!WORLD_HEAD_OF[k]) continue;
-        for (uint32_t i = 0; i < w->n_item; i++)
-            if (!strcmp(w->item[i].head, WORLD_HEAD_OF[k])) {
-                if (!w->count_of[k]) w->first_of[k] = i;
-                if (w->first_of[k] + w->count_of[k]++ != i)
-                    return fail(w->a, ALMOST_ERR_FORMAT,
-                                "%s %s: blocks of one kind must stand "
-                                "together",
-                                w->item[i].head, w->item[i].name);
-            }
+        for (uint32_t i = 0; i < w->n_item; i++) {
+            if (w->item[i].kind != k) continue;
+            if (!w->count_of[k]) w->first_of[k] = i;
+            if (w->first_of[k] + w->count_of[k]++ != i)
+                return fail(w->a, ALMOST_ERR_FORMAT,
+                            "%s %s: blocks of one kind must stand together",
+                            w->item[i].head, w->item[i].name);
+        }
         TRY(world_need(w, "world", "of", WORLD_HEAD_OF[k], w->count_of[k]));
     }
     TRY(world_need(w, "world", "of", "table", w->n_relation));
@@ -11923,9 +11930,9 @@ static void world_reply_myth(world_talk *k) {
     const world_line *wrong[8];
     uint32_t n = world_lines(k->w, &k->w->item[k->q->item], "false", wrong, COUNT(wrong));
     int right = world_succeeds(k, WORLD_SOBER[k->sp->accuracy]);
-    const char *s = right ? world_own(k, "true")
-                          : wrong[rng_per_mille(k->r, 750) ? 0 : rng_below(k->r, n)]->col[0];
-    const char *reason = NULL;
+    const char *s, *reason = NULL;
+    if (right) s = world_own(k, "true");
+    else s = wrong[rng_per_mille(k->r, 750) ? 0 : rng_below(k->r, n)]->col[0];
     if (k->detail == 2 || (k->detail == 1 && rng_per_mille(k->r, 400))) {
         int sound = right && rng_per_mille(k->r, 800);
         reason = sound ? world_own(k, "why") : world_ground(k);
@@ -12857,8 +12864,11 @@ static int judge_named(const judge *j, uint64_t key) {
     return 0;
 }
 
+static int judge_bound(const judge *j, uint64_t tie) {
+    return judge_known(j, tie, JUDGE_TIE) != JUDGE_NONE;
+}
 static int judge_tied(const judge *j, uint32_t tie, uint32_t x, uint32_t y) {
-    return judge_known(j, judge_tie(tie, x, y), JUDGE_TIE) != JUDGE_NONE;
+    return judge_bound(j, judge_tie(tie, x, y));
 }
 
 /* Lets the key mean `what` in a domain. The first meaning stays; a full table takes no
@@ -12871,6 +12881,9 @@ static void judge_learn(judge *j, uint64_t key, uint32_t domain, uint32_t what) 
     *head = ++j->n_entry;
     j->entry[*head] = e;
 }
+
+/* Remembers a tie. */
+static void judge_bind(judge *j, uint64_t tie) { judge_learn(j, tie, JUDGE_TIE, 1); }
 
 /* ---- Reading: from bytes to words -------------------------------------- */
 
@@ -13194,13 +13207,13 @@ static void judge_ties(judge *j, const judge_text *t, uint32_t relation) {
     for (uint32_t i = 0; i < t->n; i++) {
         uint32_t before = i && !(t->mark[i - 1] & JUDGE_CLAUSE) ? t->id[i - 1] : JUDGE_NONE;
         uint32_t hole = t->id[i] >= JUDGE_SLOT ? t->id[i] & 0xff : 0;
-        judge_learn(j, judge_neighbours(j, before, t->gap[i], t->id[i]), JUDGE_TIE, 1);
-        if (hole) judge_learn(j, judge_neighbours(j, before, 1, t->id[i]), JUDGE_TIE, 1);
+        judge_bind(j, judge_neighbours(j, before, t->gap[i], t->id[i]));
+        if (hole) judge_bind(j, judge_neighbours(j, before, 1, t->id[i]));
         if (t->mark[i] & JUDGE_CLAUSE)
-            judge_learn(j, judge_neighbours(j, t->id[i], 0, JUDGE_NONE), JUDGE_TIE, 1);
+            judge_bind(j, judge_neighbours(j, t->id[i], 0, JUDGE_NONE));
         if (hole && relation != JUDGE_NONE)
-            judge_learn(j, judge_tie(JUDGE_ORDER + hole, relation,
-                                     i ? t->id[i - 1] : JUDGE_NONE), JUDGE_TIE, 1);
+            judge_bind(j, judge_tie(JUDGE_ORDER + hole, relation,
+                                    i ? t->id[i - 1] : JUDGE_NONE));
     }
 }
 
@@ -13304,7 +13317,7 @@ static uint64_t judge_name(judge *j, judge_text *t, const char *name, uint32_t d
     judge_span s = judge_study(j, name, t);
     for (uint32_t i = 0; i + 1 < s.n; i++)
         if (s.mark[i] & JUDGE_STOP)
-            judge_learn(j, judge_tie(JUDGE_INITIAL, s.id[i], s.id[i + 1]), JUDGE_TIE, 1);
+            judge_bind(j, judge_tie(JUDGE_INITIAL, s.id[i], s.id[i + 1]));
     judge_ties(j, t, JUDGE_NONE);
     judge_learn(j, judge_key(s), domain, what);
     return judge_key(s);
@@ -13401,7 +13414,7 @@ static void judge_keywords(judge *j) {
         judge_span s = judge_row(j, 2 * p->line);
         for (uint32_t k = 0; k < p->n && p->relation != JUDGE_NONE; k++)
             if (s.id[k] < j->n_word && !judge_is_function(j, s.id[k]))
-                judge_learn(j, judge_tie(JUDGE_KEYWORD, s.id[k], p->relation), JUDGE_TIE, 1);
+                judge_bind(j, judge_tie(JUDGE_KEYWORD, s.id[k], p->relation));
     }
 }
 
@@ -13420,7 +13433,8 @@ static void judge_postings(judge *j) {
         judge_span s = judge_row(j, row);
         for (uint32_t k = s.n; k-- > 0 && judge_is_asked(j, row);)
             if (s.id[k] < j->n_word && !judge_is_function(j, s.id[k]))
-                judge_learn(j, judge_post(s.id[k]), JUDGE_POST + j->row[row].first + k, row);
+                judge_learn(j, judge_post(s.id[k]), JUDGE_POST + j->row[row].first + k,
+                            row);
     }
 }
 
@@ -13830,7 +13844,8 @@ static int judge_literal(const judge *j, judge_query *q, judge_span s) {
 /* The block whose name fills the hole {h}, or JUDGE_NONE. */
 static uint32_t judge_headed(const judge *j, const judge_fit *f) {
     uint32_t row = judge_known(j, judge_key(f->hole['h' - 'a']), JUDGE_ASK);
-    return row == JUDGE_NONE || row < 2 * j->w->n_line ? JUDGE_NONE : judge_row_item(j, row);
+    int named = row != JUDGE_NONE && row >= 2 * j->w->n_line;
+    return named ? judge_row_item(j, row) : JUDGE_NONE;
 }
 
 /* A question frame with its hole filled. prev: relation of the turn before. */
@@ -14538,10 +14553,8 @@ static int judge_oddness(const judge *j, const judge_text *t) {
     for (uint32_t i = 0; i < t->n; i++) {
         uint32_t before = i && !(t->mark[i - 1] & JUDGE_CLAUSE) ? t->id[i - 1] : JUDGE_NONE;
         int last = (t->mark[i] & JUDGE_STOP) != 0;
-        uint64_t here = judge_neighbours(j, before, t->gap[i], t->id[i]);
-        uint64_t end = judge_neighbours(j, t->id[i], 0, JUDGE_NONE);
-        bad += judge_known(j, here, JUDGE_TIE) == JUDGE_NONE;
-        bad += last && judge_known(j, end, JUDGE_TIE) == JUDGE_NONE;
+        bad += !judge_bound(j, judge_neighbours(j, before, t->gap[i], t->id[i]));
+        bad += last && !judge_bound(j, judge_neighbours(j, t->id[i], 0, JUDGE_NONE));
         places += 1 + last;
     }
     return 1000 * bad / MAX(places, 1);
@@ -14790,8 +14803,10 @@ static int judge_grade_odd(judge_case *g) {
     if (g->q->asks) core += 40 * MIN(g->orders, 3);
     if (g->cannot && g->q->ahead) core = g->hedged_on ? 120 : 400;
     if (g->s->topic < 200 && (g->n_claim || g->foreign)) core = MIN(core, 60);
-    for (int i = 0; i < g->n_claim; i++)
-        core += g->claim[i].verdict == 0 ? -80 : 40 * (on_topic && g->claim[i].verdict == 1);
+    for (int i = 0; i < g->n_claim; i++) {
+        if (g->claim[i].verdict == 0) core -= 80;
+        if (g->claim[i].verdict == 1 && on_topic) core += 40;
+    }
     return MAX(core, 10);
 }
 
@@ -14936,7 +14951,7 @@ static almost_status judge_field(text *t, const char *s, size_t n) {
     return text_status(t);
 }
 
-/* Counts one judgement: field = query, better reply, worse reply; head = "category trick". */
+/* Counts one judgement: field = query, better and worse reply; head = "category trick". */
 static void judge_count_case(const judge *j, const text field[3], const char *head,
                              size_t n, judge_tally *out) {
     const char *blank = memchr(head, ' ', n), *trick = blank ? blank + 1 : head + n;
@@ -20549,6 +20564,43 @@ static almost_status stage_rm(call *c) {
     return s;
 }
 
+/* ---- What stages are given: an arena; a world; a model and the log of its replies ---- */
+
+static almost_status stage_with_arena(call *c, almost_status (*run)(call *, arena *)) {
+    arena r;
+    arena_init(&r, c->a);
+    almost_status s = run(c, &r);
+    arena_free(&r);
+    return s;
+}
+
+static almost_status stage_with_world(call *c, almost_status (*run)(call *, const world *,
+                                                                    arena *)) {
+    world *w;
+    arena r;
+    TRY(stage_world(c, &w));
+    arena_init(&r, c->a);
+    almost_status s = run(c, w, &r);
+    arena_free(&r);
+    world_free(w);
+    return s;
+}
+
+static almost_status stage_with_model(call *c, almost_status (*run)(call *, model *, arena *,
+                                                                    reply_log *)) {
+    model *m;
+    arena r;
+    reply_log log;
+    TRY(stage_model(c, "model", NEED_ENDS, &m));
+    arena_init(&r, c->a);
+    almost_status s = reply_log_open(c, &log);
+    if (s == ALMOST_OK) s = run(c, m, &r, &log);
+    s = reply_log_close(&log, s);
+    arena_free(&r);
+    model_free(m);
+    return s;
+}
+
 /* ---- prompts: new queries from the vanilla model itself (stage 1a) ---- */
 
 static almost_status prompts_config(const call *c, query_config *q) {
@@ -20634,19 +20686,7 @@ static almost_status prompts_run(call *c, model *m, arena *r, reply_log *log) {
     return s;
 }
 
-static almost_status stage_prompts(call *c) {
-    model *m;
-    arena r;
-    reply_log log;
-    TRY(stage_model(c, "model", NEED_ENDS, &m));
-    arena_init(&r, c->a);
-    almost_status s = reply_log_open(c, &log);
-    if (s == ALMOST_OK) s = prompts_run(c, m, &r, &log);
-    s = reply_log_close(&log, s);
-    arena_free(&r);
-    model_free(m);
-    return s;
-}
+static almost_status stage_prompts(call *c) { return stage_with_model(c, prompts_run); }
 
 /* ---- respond: one configuration answers all prompts (stage 1b) ---- */
 
@@ -20714,19 +20754,7 @@ static almost_status respond_all(call *c, model *m, arena *r, reply_log *log) {
     return s;
 }
 
-static almost_status stage_respond(call *c) {
-    model *m;
-    arena r;
-    reply_log log;
-    TRY(stage_model(c, "model", NEED_ENDS, &m));
-    arena_init(&r, c->a);
-    almost_status s = reply_log_open(c, &log);
-    if (s == ALMOST_OK) s = respond_all(c, m, &r, &log);
-    s = reply_log_close(&log, s);
-    arena_free(&r);
-    model_free(m);
-    return s;
-}
+static almost_status stage_respond(call *c) { return stage_with_model(c, respond_all); }
 
 /* ---- compare: the ranking becomes comparisons (stage 1c) ---- */
 
@@ -20789,13 +20817,7 @@ static almost_status compare_run(call *c, arena *r) {
     return pairs_write(c->a, path, p.v, p.n);
 }
 
-static almost_status stage_compare(call *c) {
-    arena r;
-    arena_init(&r, c->a);
-    almost_status s = compare_run(c, &r);
-    arena_free(&r);
-    return s;
-}
+static almost_status stage_compare(call *c) { return stage_with_arena(c, compare_run); }
 
 /* ---- community: found preferences of the world, for the as-is reward model ---- */
 
@@ -20826,16 +20848,7 @@ static almost_status community_run(call *c, const world *w, arena *r) {
     return s == ALMOST_OK ? pairs_write(c->a, path, v, made) : s;
 }
 
-static almost_status stage_community(call *c) {
-    world *w;
-    arena r;
-    TRY(stage_world(c, &w));
-    arena_init(&r, c->a);
-    almost_status s = community_run(c, w, &r);
-    arena_free(&r);
-    world_free(w);
-    return s;
-}
+static almost_status stage_community(call *c) { return stage_with_world(c, community_run); }
 
 /* ---- demonstrate: demonstrations by speakers of the world, for the baselines ---- */
 
@@ -20870,16 +20883,7 @@ static almost_status demonstrate_run(call *c, const world *w, arena *r) {
     return s == ALMOST_OK ? sft_write(c->a, path, v, (size_t)n) : s;
 }
 
-static almost_status stage_demonstrate(call *c) {
-    world *w;
-    arena r;
-    TRY(stage_world(c, &w));
-    arena_init(&r, c->a);
-    almost_status s = demonstrate_run(c, w, &r);
-    arena_free(&r);
-    world_free(w);
-    return s;
-}
+static almost_status stage_demonstrate(call *c) { return stage_with_world(c, demonstrate_run); }
 
 /* ---- pair: prompts and replies side by side become demonstrations ---- */
 
@@ -20900,13 +20904,7 @@ static almost_status records_run(call *c, arena *r) {
     return sft_write(c->a, path, v, made);
 }
 
-static almost_status stage_records(call *c) {
-    arena r;
-    arena_init(&r, c->a);
-    almost_status s = records_run(c, &r);
-    arena_free(&r);
-    return s;
-}
+static almost_status stage_records(call *c) { return stage_with_arena(c, records_run); }
 
 /* ---- selfplay: two roles talk, the reward model picks (stage 3, RMSP) ---- */
 
@@ -21354,19 +21352,7 @@ static almost_status answer_run(call *c, model *m, arena *r, reply_log *log) {
     return s;
 }
 
-static almost_status stage_answer(call *c) {
-    model *m;
-    arena r;
-    reply_log log;
-    TRY(stage_model(c, "model", NEED_ENDS, &m));
-    arena_init(&r, c->a);
-    almost_status s = reply_log_open(c, &log);
-    if (s == ALMOST_OK) s = answer_run(c, m, &r, &log);
-    s = reply_log_close(&log, s);
-    arena_free(&r);
-    model_free(m);
-    return s;
-}
+static almost_status stage_answer(call *c) { return stage_with_model(c, answer_run); }
 
 /* ====================================================================
  * [37] RESULTS
