@@ -1787,6 +1787,15 @@ static int line_read(char *line, size_t cap, size_t *n) {
     return got > 0 || *n > 0;
 }
 
+/* Does a person at a terminal type the lines of standard input? */
+static int line_typed(void) {
+#ifdef _WIN32
+    return _isatty(0) != 0;
+#else
+    return isatty(0) != 0;
+#endif
+}
+
 /* ====================================================================
  * [09] THREADS
  * --------------------------------------------------------------------
@@ -22409,7 +22418,7 @@ static void page_number(text *t, double v, int digits) {
 
 /* Formats markup. %s text, escaped; %r text as it is (of this file only); %0 .. %5 a double
  * with so many decimals; %p a share as per cent, %q without the sign; %x a share as a
- * coordinate, cut to 0%..100%; %k the same in thousandths; %i int; %z size_t; %% a per cent sign. */
+ * coordinate, cut to 0%..100%; %k the same in thousandths; %i int; %z size_t; %% itself. */
 static void page_put(page *p, const char *format, ...) {
     va_list args;
     va_start(args, format);
@@ -26681,20 +26690,37 @@ static almost_status tool_convert(call *c) {
 
 /* ---- generate, chat, score ---- */
 
-/* Hands text to the caller's stdout as it is drawn. */
+/* Hands text to the caller's stdout as it is drawn. indent < 0: as it is; otherwise
+ * without leading blanks, and with so many before each further line. */
+typedef struct { call *c; int failed, indent, begun; } tool_stream;
+
 static int tool_emit(void *ctx, size_t request, const char *bytes, size_t n) {
-    const call *c = ctx;
+    static const char blanks[] = "                                                  ";
+    tool_stream *o = ctx;
     (void)request;
-    return c->write && c->write(c->user, bytes, n);
+    if (!o->c->write) return 0;
+    while (n && o->indent >= 0 && !o->begun && text_is_space(*bytes)) bytes++, n--;
+    for (o->begun |= n > 0; n && !o->failed;) {
+        const char *end = o->indent > 0 ? memchr(bytes, '\n', n) : NULL;
+        size_t size = end ? (size_t)(end - bytes) + 1 : n;
+        o->failed = o->c->write(o->c->user, bytes, size) != 0;
+        if (end && !o->failed)
+            o->failed = o->c->write(o->c->user, blanks,
+                                    MIN((size_t)o->indent, sizeof blanks - 1)) != 0;
+        bytes += size;
+        n -= size;
+    }
+    return o->failed;
 }
 
 /* Continues one text; the reply goes out as it comes and, if out is given, into it. */
 static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
                                    const char *const *stop, size_t n_stop, uint64_t item,
-                                   text *out) {
+                                   int indent, text *out) {
     gen_config g = {0};
     gen_request q = {0};
     gen_result x;
+    tool_stream o = {c, 0, indent, 0};
     arena r;
     ids v;
     int64_t seed;
@@ -26724,7 +26750,7 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
     g.n_stops = n_stop;
     for (size_t i = 0; i < n_stop; i++) g.stops[i] = stop[i];
     g.emit = tool_emit;
-    g.ctx = c;
+    g.ctx = &o;
     if (st == ALMOST_OK) st = generate(m, &g, NULL, 0, &q, 1, &r, &x);
     if (st == ALMOST_OK && out) {
         st = tok_decode(m->tok, x.ids, x.n, out);
@@ -26748,63 +26774,172 @@ static almost_status tool_generate(call *c) {
     model *m;
     const char *prompt = call_text(c, "prompt");
     TRY(stage_model(c, "model", NEED_TOKENS, &m));
-    almost_status s = tool_continue(c, m, prompt, strlen(prompt), NULL, 0, 0, NULL);
+    almost_status s = tool_continue(c, m, prompt, strlen(prompt), NULL, 0, 0, -1, NULL);
     if (s == ALMOST_OK) s = tool_line(c, "\n");
     model_free(m);
     return s;
 }
 
-/* One line of the person's, one reply of the model's; the whole dialogue stays in view and
- * its oldest turns are forgotten when half of the context is full. */
-static almost_status tool_chat_line(call *c, model *m, const char *s, size_t n,
-                                    uint64_t item, text *said) {
+/* ---- chat: one line of the person's, one reply of each policy ---- */
+
+#define CHAT_VOICES 8
+
+typedef struct {
+    model *m;
+    text said;     /* the dialogue in view, with this policy's own replies */
+    char name[48]; /* of its file                                          */
+    int told;      /* that old turns are forgotten                         */
+} tool_voice;
+
+typedef struct {
+    call *c;
+    tool_voice voice[CHAT_VOICES];
+    size_t n;
+    int width;     /* of the longest name; 0: one policy that needs no name */
+    model *rm;     /* NULL: nobody scores                                   */
+} tool_party;
+
+static almost_status tool_join(tool_party *p, const char *file) {
+    tool_voice *v = &p->voice[p->n];
+    char path[CALL_PATH];
+    if (p->n == CHAT_VOICES)
+        return fail(p->c->a, ALMOST_ERR_LIMIT, "chat: at most %d policies", CHAT_VOICES);
+    TRY(call_resolve(p->c, file, path));
+    TRY(stage_load(p->c->a, path, NEED_TOKENS, &v->m));
+    text_init(&v->said, p->c->a);
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
+    size_t n = strcspn(base, ".");
+    snprintf(v->name, sizeof v->name, "%.*s", (int)MIN(n, sizeof v->name - 1), base);
+    p->width = MAX(p->width, (int)strlen(v->name));
+    p->n++;
+    return ALMOST_OK;
+}
+
+/* All policies, and the reward model if one is named. */
+static almost_status tool_gather(tool_party *p) {
+    const char *more = call_text(p->c, "compare");
+    TRY(tool_join(p, call_text(p->c, "model")));
+    while (*more) {
+        char one[CALL_PATH];
+        size_t n = strcspn(more, ",");
+        memcpy(one, more, n); // values are shorter than CALL_PATH
+        one[n] = 0;
+        more += n + (more[n] == ',');
+        if (n) TRY(tool_join(p, one));
+    }
+    if (p->n == 1) p->width = 0;
+    if (!*call_text(p->c, "rm")) return ALMOST_OK;
+    return stage_model(p->c, "rm", NEED_HEAD, &p->rm);
+}
+
+/* out = the prompt that ends with the person's line. The oldest turns are forgotten for
+ * good until the reply has room beside it (half of the context at most); *forgot counts
+ * them. *fits 0: the line alone is too long. */
+static almost_status tool_view(call *c, tool_voice *v, text *out, int *forgot, int *fits) {
+    int64_t most;
+    size_t context = (size_t)v->m->s.context;
+    ids in;
+    almost_status s = ALMOST_OK;
+    TRY(call_int(c, "max-new", 1, 1 << 20, &most));
+    size_t room = context - MIN((size_t)most, context / 2);
+    ids_init(&in, c->a);
+    for (*forgot = *fits = 0; s == ALMOST_OK; ++*forgot) {
+        text_clear(out);
+        ids_clear(&in);
+        dialogue_prompt(out, v->said.s, v->said.n, QUIRKS_FIXED);
+        s = text_status(out);
+        if (s == ALMOST_OK) s = tok_encode(v->m->tok, out->s, out->n, &in);
+        *fits = in.n < room; // one more is <bos>
+        const char *next = strstr(v->said.s + 1, SAY_HUMAN);
+        if (*fits || !next) break;
+        v->said.n -= (size_t)(next - v->said.s);
+        memmove(v->said.s, next, v->said.n + 1);
+    }
+    ids_free(&in);
+    return s;
+}
+
+/* One policy's reply, as it is drawn, and its reward. */
+static almost_status tool_reply(tool_party *p, tool_voice *v, uint64_t item, text *prompt,
+                                text *reply, text *note) {
     static const char *const stop[] = {"\n\nHuman:", DEMO_SPLIT};
-    text prompt, reply;
-    ids v;
-    text_init(&prompt, c->a);
-    text_init(&reply, c->a);
-    ids_init(&v, c->a);
-    dialogue_turn(said, SAY_HUMAN, s, n);
-    almost_status st = text_status(said);
-    if (st == ALMOST_OK) st = tok_encode(m->tok, said->s, said->n, &v);
-    const char *from = said->s;
-    while (st == ALMOST_OK && v.n > (size_t)m->s.context / 2) {
-        const char *next = strstr(from + 1, SAY_HUMAN);
-        if (!next) break;
-        from = next;
-        ids_clear(&v);
-        st = tok_encode(m->tok, from, strlen(from), &v);
+    int forgot, fits, indent = p->width ? p->width + 2 : 0;
+    float reward;
+    TRY(tool_view(p->c, v, prompt, &forgot, &fits));
+    if (p->width) text_fmt(note, "%-*s  ", p->width, v->name);
+    if (!fits)
+        text_fmt(note, "(this line does not fit the context of %d tokens; the talk begins "
+                 "anew)\n", v->m->s.context);
+    else if (forgot && !v->told++)
+        text_fmt(note, "(the talk has outgrown the context of %d tokens; from here on its "
+                 "oldest turns are forgotten)\n%*s", v->m->s.context, indent, "");
+    TRY(call_write(p->c, note));
+    if (!fits) {
+        text_clear(&v->said);
+        return ALMOST_OK;
     }
-    if (st == ALMOST_OK) {
-        dialogue_prompt(&prompt, from, strlen(from), QUIRKS_FIXED);
-        st = text_status(&prompt);
+    TRY(tool_continue(p->c, v->m, prompt->s, prompt->n, stop, 2, item, indent,
+                      reply));
+    TRY(tool_line(p->c, "\n"));
+    const char *answer = reply->s ? reply->s : "", *query = prompt->s;
+    dialogue_turn(&v->said, SAY_ASSISTANT, answer, reply->n);
+    if (!p->rm) return text_status(&v->said);
+    TRY(score_texts(p->rm, NULL, &query, &answer, 1, QUIRKS_FIXED, &reward));
+    text_clear(note);
+    text_fmt(note, "%*s(reward ", indent, "");
+    text_fixed(note, (double)reward, 2);
+    text_str(note, ")\n");
+    return call_write(p->c, note);
+}
+
+/* The person's line for every policy: bytes that are no UTF-8 become U+FFFD, control
+ * characters blanks. */
+static almost_status tool_round(tool_party *p, const char *s, size_t n, uint64_t item) {
+    text line, prompt, reply, note;
+    almost *a = p->c->a;
+    text_init(&line, a), text_init(&prompt, a), text_init(&reply, a), text_init(&note, a);
+    for (size_t i = 0; i < n;) {
+        char out[4];
+        uint32_t cp;
+        i += utf8_next((const unsigned char *)s + i, n - i, &cp);
+        text_put(&line, out, utf8_put(out, cp < 32 || cp == 127 ? ' ' : cp));
     }
-    if (st == ALMOST_OK)
-        st = tool_continue(c, m, prompt.s, prompt.n, stop, 2, item, &reply);
-    if (st == ALMOST_OK) st = tool_line(c, "\n");
-    if (st == ALMOST_OK)
-        dialogue_turn(said, SAY_ASSISTANT, reply.s ? reply.s : "", reply.n);
-    ids_free(&v);
-    text_free(&reply);
-    text_free(&prompt);
+    const char *said = line.s ? line.s : "";
+    size_t size = text_trim(&said, line.n);
+    almost_status st = text_status(&line);
+    for (size_t k = 0; k < p->n && size && st == ALMOST_OK; k++) {
+        dialogue_turn(&p->voice[k].said, SAY_HUMAN, said, size);
+        text_clear(&prompt), text_clear(&reply), text_clear(&note);
+        st = text_status(&p->voice[k].said);
+        if (st == ALMOST_OK) st = tool_reply(p, &p->voice[k], item, &prompt, &reply, &note);
+    }
+    text_free(&line), text_free(&prompt), text_free(&reply), text_free(&note);
     return st;
 }
 
+/* Lines of standard input until its end (Ctrl-D); empty ones say nothing. Reply i of a talk
+ * is drawn with number i, so that the same lines get the same replies; a prompt shows
+ * only where a person types. */
 static almost_status tool_chat(call *c) {
-    model *m;
-    text said;
-    char line[4096];
+    tool_party p = {0};
+    char line[16384];
     size_t n;
-    TRY(stage_model(c, "model", NEED_TOKENS, &m));
-    text_init(&said, c->a);
-    almost_status s = ALMOST_OK;
-    for (uint64_t item = 0; s == ALMOST_OK && line_read(line, sizeof line, &n); item++) {
-        const char *p = line;
-        n = text_trim(&p, n);
-        if (n) s = tool_chat_line(c, m, p, n, item, &said);
+    int typed = line_typed();
+    p.c = c;
+    almost_status s = tool_gather(&p);
+    for (uint64_t item = 0; s == ALMOST_OK;) {
+        if (typed) s = tool_line(c, "> ");
+        if (s != ALMOST_OK || !line_read(line, sizeof line, &n)) break;
+        const char *t = line;
+        if (n == sizeof line - 1) s = tool_line(c, "(only the start of this line is read)\n");
+        if (s == ALMOST_OK && text_trim(&t, n)) s = tool_round(&p, line, n, item++);
     }
-    text_free(&said);
-    model_free(m);
+    if (typed && s == ALMOST_OK) s = tool_line(c, "\n");
+    for (size_t i = 0; i < p.n; i++) {
+        text_free(&p.voice[i].said);
+        model_free(p.voice[i].m);
+    }
+    model_free(p.rm);
     return s;
 }
 
@@ -26901,9 +27036,11 @@ static const command TOOL_COMMANDS[] = {
       SEED_OPTION}},
     {"chat",
      "model",
-     "talks: one line of yours, one reply of the model",
+     "talks: one line of yours, one reply of each model",
      tool_chat,
      {{"model", OPTION_IN, NULL, "a policy"},
+      {"compare", OPTION_INS, "", "more policies that answer the same lines in turn"},
+      {"rm", OPTION_IN, "", "reward model that scores every reply"},
       SAMPLING_OPTIONS("0.7", "1", "128"),
       SEED_OPTION}},
     {"score",
@@ -27360,7 +27497,7 @@ static int program_event(void *user, const almost_event *e) {
 
 static int program_write(void *user, const char *s, size_t n) {
     (void)user;
-    return fwrite(s, 1, n, stdout) != n;
+    return fwrite(s, 1, n, stdout) != n || fflush(stdout) != 0; // replies appear as drawn
 }
 
 static int program_kernels(const char *name, almost_kernels *out) {
