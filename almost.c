@@ -22756,7 +22756,9 @@ static almost_status page_claims(page *p) {
                     theirs = {0, 0, 0, 0, 1};
         if (!text_parse_f64(claim, strcspn(claim, "%"), &theirs.mean)) continue;
         theirs.mean = theirs.low = theirs.high = theirs.mean / 100;
-        page_strip(p, &x, "paper", strchr(claim, '('), &theirs, "the paper");
+        const char *who = strchr(claim, ':'); // "55.0% (abstract: humans, over Alpaca)"
+        who = slice_keep(&p->r, who ? who + 2 : claim, strcspn(who ? who + 2 : claim, ")"));
+        page_strip(p, &x, "paper", who ? who : claim, &theirs, "the abstract");
         if (ours.found) page_strip(p, &x, "", PAPER_FIGURES[i].name, &ours, "");
         else page_missing(p, PAPER_FIGURES[i].name, "almost eval answers");
     }
