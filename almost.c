@@ -1286,6 +1286,7 @@ static void rng_shuffle(rng *r, uint32_t *perm, size_t n) {
 #include <direct.h>
 #include <io.h>
 #include <process.h>
+#define WIN32_LEAN_AND_MEAN /* without it, names such as `small` are macros */
 #include <windows.h>
 #else
 #include <dirent.h>
@@ -1432,6 +1433,9 @@ static int os_cpus(void) {
 
 #else
 
+#if defined(__wasi__)
+#define dup(fd) (fd) /* there is none: standard input can be read once */
+#endif
 static int os_open_read(const char *path) {
     return strcmp(path, "-") ? open(path, O_RDONLY | O_CLOEXEC) : dup(0);
 }
@@ -11953,14 +11957,14 @@ static void world_reply_myth(world_talk *k) {
 
 /* SUM, UNIT: the number alone or the sentence; mistakes are near misses. */
 static void world_reply_number(world_talk *k) {
-    static const int8_t NEAR[] = {1, 1, -1, 10, 2};
+    static const int8_t MISS[] = {1, 1, -1, 10, 2};
     const world_query *q = k->q;
     int unit = q->kind == WORLD_UNIT;
     world_holes h = {.o = world_sign(q->op), .a = q->a, .b = q->b, .c = q->c};
     if (!world_knows(k)) {
         if (unit && rng_per_mille(k->r, 500)) h.c *= 10;
         else if (k->sp->habit == 2) h.c += 1 + (int64_t)rng_below(k->r, 20);
-        else h.c += NEAR[rng_below(k->r, 5)];
+        else h.c += MISS[rng_below(k->r, 5)];
     }
     if (unit) {
         h.x = k->w->line[q->item].col[0];
@@ -27446,9 +27450,13 @@ static void program_interrupt(int number) {
 }
 
 static double program_seconds(void) {
+#ifdef _WIN32
+    return (double)GetTickCount64() * 1e-3;
+#else
     struct timespec now;
-    timespec_get(&now, TIME_UTC);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+#endif
 }
 
 static void program_clock(double seconds, char out[24]) {
