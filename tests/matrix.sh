@@ -294,7 +294,7 @@ hostile=yes
 for compiler in gcc clang-14; do
     while read -r flags; do
         case $flags in '' | \#*) continue ;; esac
-        cell "$compiler $flags" kat $compiler -O2 $flags
+        cell "hostile $compiler $flags" kat $compiler -O2 $flags
     done <<END
 -ffast-math
 -Ofast
@@ -326,13 +326,13 @@ $([ $compiler = gcc ] && echo "-fcx-limited-range
 END
 done
 for flags in -freciprocal-math -funsafe-math-optimizations "-ffp-contract=fast -march=native"; do
-    cell "clang-19 $flags" kat clang-19 -O2 $flags
+    cell "hostile clang-19 $flags" kat clang-19 -O2 $flags
 done
-cell "i686 -mfpmath=387" kat i686-linux-gnu-gcc -O2 -mfpmath=387
-cell "i686 defaults" kat i686-linux-gnu-gcc -O2
+cell "hostile i686 -mfpmath=387" kat i686-linux-gnu-gcc -O2 -mfpmath=387
+cell "hostile i686 defaults" kat i686-linux-gnu-gcc -O2
 under=qemu-aarch64
 for flags in -freciprocal-math -funsafe-math-optimizations -ffp-contract=fast; do
-    cell "clang-14 aarch64 $flags" kat clang-14 --target=aarch64-linux-gnu -static -O2 $flags
+    cell "hostile clang-14 aarch64 $flags" kat clang-14 --target=aarch64-linux-gnu -static -O2 $flags
 done
 under=
 
