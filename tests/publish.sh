@@ -36,3 +36,4 @@ fill results <"$run/results.txt"
     grep -v '^$' data/mini.recipe
     echo '```'
 } | fill recipe
+if [ -s build/matrix.md ]; then fill matrix <build/matrix.md; fi # of sh tests/matrix.sh --table build/matrix.md

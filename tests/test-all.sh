@@ -41,6 +41,6 @@ if command -v python3 >/dev/null; then suite python3 tests/reference.py ./almost
 suite sh tests/report.sh
 suite sh tests/mutate.sh
 suite sh tests/kill.sh
-suite sh tests/matrix.sh
+suite sh tests/matrix.sh --table build/matrix.md
 echo
 done_testing
