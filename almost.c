@@ -20147,9 +20147,10 @@ static almost_status reply_log_close(reply_log *l, almost_status s) {
 
 /* Appends the next drawn reply to out; 0 if there is none. */
 static int reply_log_hear(reply_log *l, text *out, uint8_t *ended) {
-    const unsigned char *p = (const unsigned char *)l->drawn.s + l->at;
     size_t room = l->drawn.n - l->at;
-    if (room < 5 || le32(p + 1) > room - 5) return 0;
+    if (room < 5) return 0;
+    const unsigned char *p = (const unsigned char *)l->drawn.s + l->at;
+    if (le32(p + 1) > room - 5) return 0;
     *ended = p[0];
     text_put(out, (const char *)p + 5, le32(p + 1));
     l->at += 5 + le32(p + 1);
