@@ -4938,11 +4938,11 @@ typedef struct {
     unsigned char *over; /* per task: left the FIX range              */
 } outer;
 
-/* Rows whose distance is a multiple of 2 KiB share few cache sets: such blocks are first
+/* Rows whose distance is a multiple of 512 bytes share few cache sets: such blocks are first
  * copied to rows of `wide` + 16 floats. Others are used where they lie. */
 static const float *compact_rows(float *room, const float *rows, size_t *ld, size_t depth,
                                  size_t wide) {
-    if (*ld % 512 != 0) return rows;
+    if (*ld % 128 != 0) return rows;
     for (size_t r = 0; r < depth; r++)
         memcpy(room + r * (wide + 16), rows + r * *ld, wide * sizeof *rows);
     *ld = wide + 16;
@@ -7984,7 +7984,6 @@ typedef struct {
     const float *Kp, *Vp;   /* the same as panels; Vp for the way back only            */
     float *out;             /* [T, S] by ldo                                           */
     size_t ldo;
-    float *P;               /* [T, att_row(T)] probabilities kept; NULL: not kept      */
 } att_head;
 
 /* Floats from one row of probabilities to the next: an odd number of cache lines, so that
@@ -8010,9 +8009,8 @@ static void attention_forward(const kernels *k, const att_head *h, float *scratc
     size_t ldp = att_row(h->T);
     for (size_t i = 0; i < h->T; i += k->tile) {
         size_t rows = MIN(k->tile, h->T - i);
-        float *p = h->P ? h->P + i * ldp : scratch;
-        att_tile(k, h, i, rows, p, ldp);
-        att_mix(k, rows, i + rows, h->S, p, ldp, h->V, h->ld, h->out + i * h->ldo, h->ldo,
+        att_tile(k, h, i, rows, scratch, ldp);
+        att_mix(k, rows, i + rows, h->S, scratch, ldp, h->V, h->ld, h->out + i * h->ldo, h->ldo,
                 0);
     }
 }
@@ -8049,18 +8047,17 @@ static void att_gather(const kernels *k, size_t i0, size_t i1, size_t S, const f
  *   dq[i] = chain over j ascending of ds[i][j] K[j]
  *   dK[j] = chain over i ascending of ds[i][j] q[i], going on from what dK holds: a group's
  *           heads ascending; dV[j] likewise of p[i][j] dout[i]
- * dout lies like out; dq, dK, dV like q, K, V. Scratch: ds, then p unless it was kept, of
- * ATT_TILES tiles each; computing p again costs about 7 % of a training step. */
+ * dout lies like out; dq, dK, dV like q, K, V. Scratch: ds and p of ATT_TILES tiles each: p
+ * is computed again, which takes no longer than to keep it and read it from memory. */
 static void attention_backward(const kernels *k, const att_head *h, const float *dout,
                                float *dq, float *dK, float *dV, float *scratch) {
     size_t ldp = att_row(h->T), block = ATT_TILES * k->tile;
-    float *ds = scratch;
+    float *ds = scratch, *p = scratch + block * ldp;
     for (size_t i0 = 0; i0 < h->T; i0 += block) {
         size_t i1 = MIN(h->T, i0 + block);
-        float *p = h->P ? h->P + i0 * ldp : scratch + block * ldp;
         for (size_t i = i0; i < i1; i += k->tile) {
             size_t rows = MIN(k->tile, i1 - i), at = (i - i0) * ldp;
-            if (!h->P) att_tile(k, h, i, rows, p + at, ldp);
+            att_tile(k, h, i, rows, p + at, ldp);
             att_tile_backward(k, h, i, rows, p + at, ds + at, ldp, dout, dq);
         }
         att_gather(k, i0, i1, h->S, ds, ldp, h->q, h->ld, dK, h->ld);
@@ -8172,7 +8169,6 @@ typedef struct {
     float *x2;       /* [N, D] x + attention                                 */
     float *n2, *r2;  /* [N, D], [N]                                          */
     float *gu, *h;   /* [N, 2*f_cols] gate and up, [N, F] gated              */
-    float *prob;     /* [seqs][H][T, att_row(T)] probabilities, or NULL    */
 } acts;
 
 /* Work space of a forward (and backward) pass; grows to the largest batch, then stays. */
@@ -8180,8 +8176,7 @@ typedef struct pass {
     model *m;
     arena r;
     int keep;                          /* 1: every layer keeps its acts; 0: all share one */
-    size_t rows_cap, span_cap, granules_cap, prob_cap;
-    size_t *prob_at;                   /* keep: where a sequence's probabilities begin    */
+    size_t rows_cap, span_cap, granules_cap;
     size_t rows, span;                 /* of this batch; span: most positions a row sees  */
     const int32_t *ids;
     int32_t *row_ids;                  /* [N] decoding: token ids of all rows             */
@@ -8190,7 +8185,6 @@ typedef struct pass {
     float *y;                          /* [N, D] a product on its way to the residual     */
     float *work;                       /* attention scratch, work_each floats per worker  */
     size_t work_each, l;               /* l: the layer being computed                     */
-    int probs;                         /* this batch keeps its probabilities              */
     const batch *b;                    /* training and scoring                            */
     const kv_seq *seq;                 /* decoding, else NULL                             */
     size_t *seq_of, *seq_row;          /* [N] sequence of a row; [count] first row of one */
@@ -8238,7 +8232,6 @@ static void pass_take_acts(pass *p, acts *t) {
     t->r2 = take_rows(p, 1);
     t->gu = take_rows(p, 2 * p->m->f_cols);
     t->h = take_rows(p, (size_t)p->m->s.hidden);
-    if (p->prob_cap) t->prob = arena_take(&p->r, p->prob_cap, sizeof(float));
 }
 
 /* The way back needs each shape once: layers take turns. */
@@ -8253,13 +8246,11 @@ static void pass_take_gradients(pass *p) {
     p->dnorm = arena_take(&p->r, p->granules_cap, round_up(D, PANEL) * sizeof(float));
 }
 
-/* Room for a batch of that size, `prob` floats of probabilities per layer kept; takes
- * memory only when it is the largest so far. Fails leaving nothing held. */
-static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t granules,
-                                  size_t prob) {
+/* Room for a batch of that size; takes memory only when it is the largest so far. Fails
+ * leaving nothing held. */
+static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t granules) {
     TRY(model_rope(p->m, span));
-    if (rows <= p->rows_cap && span <= p->span_cap && granules <= p->granules_cap &&
-        prob <= p->prob_cap)
+    if (rows <= p->rows_cap && span <= p->span_cap && granules <= p->granules_cap)
         return ALMOST_OK;
     almost *a = p->m->a;
     arena_mark empty = {NULL, 0};
@@ -8269,13 +8260,11 @@ static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t gran
     p->rows_cap = room_for(rows, p->rows_cap);
     p->span_cap = round_up(room_for(span, p->span_cap), PANEL);
     p->granules_cap = room_for(granules, p->granules_cap);
-    p->prob_cap = room_for(prob, p->prob_cap);
     p->work_each =
         round_up(att_floats(p->span_cap, p->m->head_size, p->keep) + round_up(D, PANEL),
                  PANEL);
     p->act = arena_take(&p->r, L + 1, sizeof *p->act);
     p->pos = arena_take(&p->r, p->rows_cap, sizeof *p->pos);
-    p->prob_at = arena_take(&p->r, p->rows_cap, sizeof *p->prob_at);
     p->row_ids = arena_take(&p->r, p->rows_cap, sizeof *p->row_ids);
     p->seq_of = arena_take(&p->r, p->rows_cap, sizeof *p->seq_of);
     p->seq_row = arena_take(&p->r, p->rows_cap + 1, sizeof *p->seq_row);
@@ -8295,14 +8284,8 @@ static almost_status pass_reserve(pass *p, size_t rows, size_t span, size_t gran
     }
     if (a->status == ALMOST_OK) return ALMOST_OK;
     arena_reset(&p->r, empty);
-    p->rows_cap = p->span_cap = p->granules_cap = p->prob_cap = 0;
+    p->rows_cap = p->span_cap = p->granules_cap = 0;
     return a->status;
-}
-
-/* Where layer l keeps the probabilities of one head of a sequence of T rows, or NULL. */
-static float *pass_prob(const pass *p, size_t seq, size_t T, size_t head) {
-    float *prob = p->act[p->l].prob;
-    return p->probs ? prob + p->prob_at[seq] + head * T * att_row(T) : NULL;
 }
 
 /* ---- keys and values of a whole sequence, or in a cache ---- */
@@ -8331,7 +8314,6 @@ static void attend_task(void *ctx, size_t begin, size_t end, int worker) {
         for (size_t j = 0; j < G; j++) {
             h.q = q + j * S;
             h.out = p->act[p->l].att + row * D + (g * G + j) * S;
-            h.P = pass_prob(p, i / K, T, g * G + j);
             attention_forward(k, &h, Kp + round_up(T, PANEL) * S);
         }
     }
@@ -8522,23 +8504,9 @@ static almost_status pass_forward(pass *p) {
     return ALMOST_OK;
 }
 
-#define PROB_FLOATS (1u << 25) /* of all layers: above, they are computed again */
-
 /* Forward over one microbatch; token ids were checked by whoever built it. */
 static almost_status pass_batch(pass *p, const batch *b) {
-    size_t prob = 0, most = PROB_FLOATS / (size_t)(p->m->s.layers * p->m->s.heads);
-    for (size_t s = 0; s < b->seqs && prob <= most; s++) {
-        size_t T = b->start[s + 1] - b->start[s];
-        prob += T * att_row(T);
-    }
-    p->probs = p->keep && prob <= most;
-    TRY(pass_reserve(p, b->rows, b->longest, b->granules,
-                     p->probs ? prob * (size_t)p->m->s.heads : 0));
-    for (size_t s = 0, at = 0; s < b->seqs; s++) {
-        size_t T = b->start[s + 1] - b->start[s];
-        p->prob_at[s] = at;
-        at += T * att_row(T) * (size_t)p->m->s.heads;
-    }
+    TRY(pass_reserve(p, b->rows, b->longest, b->granules));
     p->b = b;
     p->seq = NULL;
     p->rows = b->rows;
@@ -8672,7 +8640,7 @@ static almost_status decode(decoder *d, const kv_seq *seq, size_t count, float *
     if (!rows) return ALMOST_OK;
     if (values && !m->head.n)
         return fail(m->a, ALMOST_ERR_ARGUMENT, "decode: this model has no scalar head");
-    TRY(pass_reserve(p, rows, span, 0, 0));
+    TRY(pass_reserve(p, rows, span, 0));
     if (outputs > d->outputs_cap) {
         arena_mark empty = {NULL, 0};
         arena_reset(&d->r, empty);
@@ -9032,7 +9000,7 @@ static void attend_back_task(void *ctx, size_t begin, size_t end, int worker) {
             memset(dK + j * ld, 0, S * sizeof *dK);
             memset(dV + j * ld, 0, S * sizeof *dV);
         }
-        if (!p->probs) att_panels(k, Kp, t->qkv + k_at, ld, T, S);
+        att_panels(k, Kp, t->qkv + k_at, ld, T, S);
         att_panels(k, Vp, t->qkv + k_at + m->kv_cols, ld, T, S);
         att_head h = {.T = T, .S = S, .ld = ld, .K = t->qkv + k_at,
                       .V = t->qkv + k_at + m->kv_cols, .Kp = Kp, .Vp = Vp, .ldo = D};
@@ -9040,7 +9008,6 @@ static void attend_back_task(void *ctx, size_t begin, size_t end, int worker) {
             size_t out = row * D + (g * G + j) * S;
             h.q = t->qkv + q_at + j * S;
             h.out = t->att + out;
-            h.P = pass_prob(p, i / K, T, g * G + j);
             attention_backward(k, &h, p->datt + out, dq + j * S, dK, dV, Vp + n * S);
         }
         for (size_t j = 0; j < T; j++) {
@@ -26202,14 +26169,11 @@ static double plan_sequences(const plan *p, const shape *s) {
 }
 
 /* Bytes of what forward and backward keep for one microbatch of whole contexts: activations
- * per layer, probabilities if all of them fit PROB_FLOATS, one set of gradients, and the
- * logits that are held at a time. */
+ * per layer, one set of gradients, and the logits that are held at a time. */
 static double plan_activations(const plan *p, const shape *s) {
     double n = plan_sequences(p, s), T = s->context, rows = n * T, D = s->dim;
     double qkv = D + 2 * D / s->heads * s->kv_heads, F = s->hidden, V = s->vocab;
-    double prob = n * s->heads * T * (double)att_row((size_t)s->context);
-    if (prob * s->layers > PROB_FLOATS) prob = 0;
-    double layers = s->layers * (rows * (5 * D + qkv + 3 * F + 2) + prob);
+    double layers = s->layers * rows * (5 * D + qkv + 3 * F + 2);
     double back = rows * (6 * D + qkv + 3 * F);
     double held = MIN(rows, MAX(T, READOUT_FLOATS / V));
     return sizeof(float) * (layers + back + held * (2 * D + V));
