@@ -25457,7 +25457,7 @@ typedef struct {
     char name[48]; /* of the measurement that runs                 */
 } speeds;
 
-/* What is measured, and what bounds it: multiply-adds, or bytes read. */
+/* What is measured, and what bounds it: multiply-adds, bytes read, or other work. */
 typedef struct {
     const char *unit;
     double units;        /* one call of work does so many units                      */
@@ -25465,6 +25465,8 @@ typedef struct {
     int threads;         /* the limit is that of so many                             */
     almost_status (*work)(void *ctx);
     void *ctx;
+    almost_status (*rival)(void *ctx); /* NULL, or: the limit is `times` the rate of it */
+    double times;
 } speed_job;
 
 typedef struct { double value, limit, share; } speed_figure;
@@ -25474,7 +25476,7 @@ typedef struct speed_case {
     const char *name;
     int large; /* a model of 110M parameters: --quick leaves it out */
     almost_status (*run)(speeds *b, const struct speed_case *k);
-    int32_t n[7];
+    int32_t n[8];
 } speed_case;
 
 /* ---- measuring ---- */
@@ -25525,6 +25527,20 @@ static almost_status speed_turn(const speed_job *j, double *rate, double *second
     return ALMOST_OK;
 }
 
+/* One look at the job's limit, as calls of work per second. */
+static almost_status speed_look(speeds *b, const speed_job *j, double seconds,
+                                double *rate) {
+    speed_job rival = {.work = j->rival, .ctx = j->ctx};
+    int reads = j->gbyte > 0;
+    if (!j->rival) {
+        *rate = speed_limit(b, reads, j->threads, seconds) / (reads ? j->gbyte : j->gflop);
+        return ALMOST_OK;
+    }
+    TRY(speed_turn(&rival, rate, &seconds));
+    *rate *= j->times;
+    return ALMOST_OK;
+}
+
 /* Limit, work, limit, work, ..., limit: each turn of work is held against the mean of the
  * limits before and after it. The first call warms caches and is not counted, unless a
  * single round was asked for. */
@@ -25532,21 +25548,19 @@ static almost_status speed_measure(speeds *b, const speed_job *j, int rounds,
                                    speed_figure *f) {
     double work[SPEED_ROUNDS], limit[SPEED_ROUNDS + 1], share[SPEED_ROUNDS];
     double took = SPEED_LIMIT_MOST, begun = clock_seconds();
-    int reads = j->gbyte > 0;
-    double needs = reads ? j->gbyte : j->gflop;
-    if (reads && !speed_memory(b)) return ALMOST_ERR_MEMORY;
+    if (j->gbyte > 0 && !speed_memory(b)) return ALMOST_ERR_MEMORY;
     if (rounds > 1) {
         TRY(j->work(j->ctx));
         took = clock_seconds() - begun;
     }
     for (int i = 0; i <= rounds; i++) {
         double look = MAX(SPEED_LIMIT_SECONDS, took / SPEED_LIMIT_SHARE);
-        limit[i] = speed_limit(b, reads, j->threads, MIN(look, SPEED_LIMIT_MOST));
-        if (i) share[i - 1] = work[i - 1] * needs / ((limit[i - 1] + limit[i]) / 2);
+        TRY(speed_look(b, j, MIN(look, SPEED_LIMIT_MOST), &limit[i]));
+        if (i) share[i - 1] = work[i - 1] / ((limit[i - 1] + limit[i]) / 2);
         if (i < rounds) TRY(speed_turn(j, &work[i], &took));
     }
     f->value = speed_median(work, (size_t)rounds) * j->units;
-    f->limit = speed_median(limit, (size_t)rounds + 1) / needs * j->units;
+    f->limit = speed_median(limit, (size_t)rounds + 1) * j->units;
     f->share = speed_median(share, (size_t)rounds);
     return ALMOST_OK;
 }
@@ -25702,6 +25716,36 @@ static double flop_training(const shape *s, double T) {
     return 3 * (2 * flop_matrices(s) * T + flop_attention(s, T));
 }
 
+/* ---- memory, as the sections that take it do ---- */
+
+static double memory_params(const shape *s) {
+    return flop_block(s) + (double)s->vocab * s->dim * (s->tied ? 1 : 2) +
+           (2.0 * s->layers + 1) * s->dim + (s->head ? s->dim : 0);
+}
+
+/* Sequences of a whole context in one microbatch. */
+static double memory_sequences(const almost *a, const shape *s) {
+    double rows = (double)TRAIN_MICRO_ROWS * MIN(threads_count(a), 16);
+    int whole = (int)(rows / s->context);
+    return MAX(whole, 1);
+}
+
+/* Bytes of what forward and backward keep for one microbatch of whole contexts: activations
+ * per layer, one set of gradients, and the logits that are held at a time. */
+static double memory_activations(const almost *a, const shape *s) {
+    double n = memory_sequences(a, s), T = s->context, rows = n * T, D = s->dim;
+    double qkv = D + 2 * D / s->heads * s->kv_heads, F = s->hidden, V = s->vocab;
+    double layers = s->layers * rows * (5 * D + qkv + 3 * F + 2);
+    double back = rows * (6 * D + qkv + 3 * F);
+    double held = MIN(rows, MAX(T, READOUT_FLOATS / V));
+    return sizeof(float) * (layers + back + held * (2 * D + V));
+}
+
+/* Bytes of a model in training: weights, two moments, int64 gradient sums. */
+static double memory_trained(const shape *s) {
+    return memory_params(s) * (3 * sizeof(float) + sizeof(int64_t));
+}
+
 /* ---- the machine itself ---- */
 
 /* One thread, or all; the limit of a limit is the best that was seen, so that the share
@@ -25754,8 +25798,50 @@ static almost_status speed_products(speeds *b, const speed_case *k) {
     if (!p.w.data || !p.x || !p.y || !p.Q) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i <= 4; i++) p.granule[i] = M / 4 * i;
     double gflop = 2e-9 * (double)M * (double)K * (double)N;
-    speed_job j = {"GFLOP/s", gflop, gflop, 0, threads_count(b->a), speed_product_once, &p};
+    speed_job j = {.unit = "GFLOP/s", .units = gflop, .gflop = gflop,
+                   .threads = threads_count(b->a), .work = speed_product_once, .ctx = &p};
     return speed_report(b, &j, b->rounds);
+}
+
+/* ---- the price of a fixed order ---- */
+
+/* The kernels again with their sums in whatever order is quickest: row sums in vectors of
+ * binary32, gradients added as binary32. Products have nothing to gain, each output has an
+ * accumulator of its own. Only to be measured: the gradients are meaningless afterwards. */
+#if defined(ALMOST_X86)
+AVX512 static int loose_add(int64_t *q, const float *g, size_t n) {
+    float *sum = (float *)(void *)q; // measured only: half of the memory is not used
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 in = MASK16(n - i);
+        __m512 x = _mm512_maskz_loadu_ps(in, sum + i);
+        _mm512_mask_storeu_ps(sum + i, in,
+                              _mm512_add_ps(x, _mm512_maskz_loadu_ps(in, g + i)));
+    }
+    return 0;
+}
+AVX512 static double loose_dot(const float *x, const float *y, size_t n) {
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 in = MASK16(n - i);
+        sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(in, x + i),
+                              _mm512_maskz_loadu_ps(in, y + i), sum);
+    }
+    return (double)_mm512_reduce_add_ps(sum);
+}
+static double loose_sumsq(const float *x, size_t n) { return loose_dot(x, x, n); }
+#endif
+
+/* A level without such a copy is measured against itself. */
+static kernels speed_loose(const kernels *k) {
+    kernels loose = *k;
+#if defined(ALMOST_X86)
+    if (k->level == ALMOST_KERNELS_AVX512) {
+        loose.fix_add = loose_add;
+        loose.lane8_dot = loose_dot;
+        loose.lane8_sumsq = loose_sumsq;
+    }
+#endif
+    return loose;
 }
 
 /* ---- training ---- */
@@ -25775,15 +25861,55 @@ static almost_status speed_train_once(void *ctx) {
     return train_update(p->t);
 }
 
-/* n: vocabulary, width, layers, heads, hidden. Tokens per second of whole steps; a step of
- * the large model takes seconds, one must do. */
+/* The same in the calling thread alone: what more threads are held against. */
+static almost_status speed_train_alone(void *ctx) {
+    speed_training *p = ctx;
+    almost *a = p->t->m->a;
+    thread_pool *pool = a->pool;
+    a->pool = NULL;
+    almost_status s = speed_train_once(p);
+    a->pool = pool;
+    return s;
+}
+
+/* The same by kernels whose sums have no fixed order. */
+static almost_status speed_train_free(void *ctx) {
+    speed_training *p = ctx;
+    almost *a = p->t->m->a;
+    const kernels *k = a->k, loose = speed_loose(k);
+    a->k = &loose;
+    almost_status s = speed_train_once(p);
+    a->k = k;
+    return s;
+}
+
+/* n: vocabulary, width, layers, heads, hidden, and what to hold it against. Tokens per
+ * second of whole steps; a step of the large model takes seconds, one must do. The memory
+ * of a step stands beside the sizes of what must be held. */
+enum { TRAIN_PEAK, TRAIN_ALONE, TRAIN_FREE, TRAIN_MEMORY };
+static almost_status speed_train_job(speeds *b, const speed_case *k, speed_training *p,
+                                     size_t before) {
+    shape s = speed_shape(k);
+    almost *a = b->a;
+    double tokens = SPEED_SEQUENCES * SPEED_CONTEXT;
+    double gflop = 1e-9 * SPEED_SEQUENCES * flop_training(&s, SPEED_CONTEXT);
+    speed_job j = {.unit = "tok/s", .units = tokens, .gflop = gflop,
+                   .threads = threads_count(a), .work = speed_train_once, .ctx = p};
+    if (k->n[5] == TRAIN_ALONE) j.rival = speed_train_alone, j.times = j.threads;
+    if (k->n[5] == TRAIN_FREE) j.rival = speed_train_free, j.times = 1;
+    if (k->n[5] != TRAIN_MEMORY) return speed_report(b, &j, k->large ? 1 : b->rounds);
+    TRY(speed_train_once(p));
+    double used = 1e-6 * (double)(a->peak - before);
+    double least = 1e-6 * (memory_trained(&s) + memory_activations(a, &s));
+    speed_figure f = {used, least, used / least};
+    return speed_show(b, "MB", &f);
+}
 static almost_status speed_train(speeds *b, const speed_case *k) {
     model *m;
     speed_training p = {.goal = objective_nll()};
     adamw_config c = adamw_defaults();
     shape s = speed_shape(k);
-    double tokens = SPEED_SEQUENCES * SPEED_CONTEXT;
-    double gflop = 1e-9 * SPEED_SEQUENCES * flop_training(&s, SPEED_CONTEXT);
+    size_t before, peak = b->a->peak;
     int32_t *id = speed_ids(b, SPEED_SEQUENCES * SPEED_CONTEXT, s.vocab);
     if (!id) return ALMOST_ERR_MEMORY;
     for (size_t i = 0; i < SPEED_SEQUENCES; i++) {
@@ -25793,10 +25919,11 @@ static almost_status speed_train(speeds *b, const speed_case *k) {
         p.s[i].seq[0].n = SPEED_CONTEXT;
     }
     c.lr = 1e-4;
+    before = b->a->peak = b->a->bytes;
     TRY(speed_model(b, k, &m));
-    speed_job j = {"tok/s", tokens, gflop, 0, threads_count(b->a), speed_train_once, &p};
     almost_status st = trainer_open(m, &c, &p.t);
-    if (st == ALMOST_OK) st = speed_report(b, &j, k->large ? 1 : b->rounds);
+    if (st == ALMOST_OK) st = speed_train_job(b, k, &p, before);
+    b->a->peak = MAX(b->a->peak, peak);
     trainer_close(p.t);
     model_free(m);
     return st;
@@ -25827,6 +25954,17 @@ static almost_status speed_decode_once(void *ctx) {
     return decode(p->d, p->seq, p->count, p->logits, NULL);
 }
 
+/* The same in the calling thread alone. */
+static almost_status speed_decode_alone(void *ctx) {
+    speed_decoding *p = ctx;
+    almost *a = p->d->p.m->a;
+    thread_pool *pool = a->pool;
+    a->pool = NULL;
+    almost_status s = speed_decode_once(p);
+    a->pool = pool;
+    return s;
+}
+
 static almost_status speed_decode_open(speeds *b, model *m, speed_decoding *p) {
     p->id = speed_ids(b, SPEED_CONTEXT, m->s.vocab);
     p->logits = arena_take(&b->r, p->count * (size_t)m->s.vocab, sizeof(float));
@@ -25836,8 +25974,9 @@ static almost_status speed_decode_open(speeds *b, model *m, speed_decoding *p) {
     return ALMOST_OK;
 }
 
-/* n: vocabulary, width, layers, heads, hidden, sequences, tokens of each per call. One
- * token of one sequence is bound by reading every matrix once, all else by arithmetic. */
+/* n: vocabulary, width, layers, heads, hidden, sequences, tokens of each per call; 1: held
+ * against one thread. One token of one sequence is bound by reading every matrix once, all
+ * else by arithmetic. */
 static almost_status speed_decode(speeds *b, const speed_case *k) {
     model *m;
     shape s = speed_shape(k);
@@ -25852,6 +25991,7 @@ static almost_status speed_decode(speeds *b, const speed_case *k) {
                    .work = speed_decode_once, .ctx = &p};
     if (alone) j.gbyte = 4e-9 * flop_matrices(&s);
     else j.gflop = 1e-9 * flop;
+    if (k->n[7]) j.rival = speed_decode_alone, j.times = j.threads;
     TRY(speed_model(b, k, &m));
     almost_status st = speed_decode_open(b, m, &p);
     if (st == ALMOST_OK) st = speed_report(b, &j, b->rounds);
@@ -25895,7 +26035,7 @@ static almost_status speed_generate(speeds *b, const speed_case *k) {
         p.q[i] = q;
     }
     int threads = threads_count(b->a);
-    speed_job j = {"tok/s", n * n, 1e-9 * flop, 0, threads, speed_generate_once, &p};
+    speed_job j = {"tok/s", n * n, 1e-9 * flop, 0, threads, speed_generate_once, &p, NULL, 0};
     TRY(speed_model(b, k, &p.m));
     almost_status st = speed_report(b, &j, b->rounds);
     model_free(p.m);
@@ -25932,7 +26072,7 @@ static almost_status speed_tokenizer(speeds *b, const speed_case *k) {
     speed_prose(&p.t, 1000000);
     almost_status s = text_status(&p.t);
     double bytes = (double)p.t.n;
-    speed_job j = {"MB/s", 1e-6 * bytes, 0, 1e-9 * bytes, 1, speed_encode_once, &p};
+    speed_job j = {"MB/s", 1e-6 * bytes, 0, 1e-9 * bytes, 1, speed_encode_once, &p, NULL, 0};
     if (s == ALMOST_OK) s = tok_train(b->a, p.t.s, p.t.n / 4, k->n[0], &p.tok);
     if (s == ALMOST_OK) s = speed_report(b, &j, b->rounds);
     tok_free(p.tok);
@@ -25955,7 +26095,7 @@ static almost_status speed_sha256(speeds *b, const speed_case *k) {
     (void)k;
     if (!h.p) return ALMOST_ERR_MEMORY;
     double gbyte = 1e-9 * (double)h.n;
-    speed_job j = {"GB/s", gbyte, 0, gbyte, 1, speed_hash_once, &h};
+    speed_job j = {"GB/s", gbyte, 0, gbyte, 1, speed_hash_once, &h, NULL, 0};
     return speed_report(b, &j, b->rounds);
 }
 
@@ -25991,7 +26131,7 @@ static almost_status speed_rows(speeds *b, const speed_case *k) {
     p.y = arena_take(&b->r, (size_t)threads_count(b->a) * cols, sizeof *p.y);
     if (!p.x || !p.y) return ALMOST_ERR_MEMORY;
     double gbyte = 1e-9 * (double)(n * sizeof(float));
-    speed_job j = {"GB/s", gbyte, 0, gbyte, threads_count(b->a), speed_softmax_once, &p};
+    speed_job j = {"GB/s", gbyte, 0, gbyte, threads_count(b->a), speed_softmax_once, &p, NULL, 0};
     return speed_report(b, &j, b->rounds);
 }
 
@@ -26022,6 +26162,13 @@ static const speed_case SPEED_CASES[] = {
     {"train_5m", 0, speed_train, {SHAPE_5M}},
     {"train_10m", 0, speed_train, {SHAPE_10M}},
     {"train_110m", 1, speed_train, {SHAPE_110M}},
+    {"memory_train_1m", 0, speed_train, {SHAPE_1M, TRAIN_MEMORY}},
+    {"memory_train_5m", 0, speed_train, {SHAPE_5M, TRAIN_MEMORY}},
+    {"memory_train_110m", 1, speed_train, {SHAPE_110M, TRAIN_MEMORY}},
+    {"price_of_order_5m", 0, speed_train, {SHAPE_5M, TRAIN_FREE}},
+    {"threads_prefill_110m", 1, speed_decode, {SHAPE_110M, 1, SPEED_CONTEXT, 1}},
+    {"threads_train_1m", 0, speed_train, {SHAPE_1M, TRAIN_ALONE}},
+    {"threads_train_5m", 0, speed_train, {SHAPE_5M, TRAIN_ALONE}},
     {"prefill_f32_110m", 1, speed_decode, {SHAPE_110M, 1, SPEED_CONTEXT}},
     {"decode_f32_110m", 1, speed_decode, {SHAPE_110M, 1, 1}},
     {"decode_batch32_5m", 0, speed_decode, {SHAPE_5M, SPEED_BATCH, 1}},
@@ -26154,35 +26301,7 @@ static void plan_line(text *t, const char *label, double v, const char *unit) {
     text_char(t, '\n');
 }
 
-/* ---- memory, as the sections that take it do ---- */
-
-static double plan_params(const shape *s) {
-    return flop_block(s) + (double)s->vocab * s->dim * (s->tied ? 1 : 2) +
-           (2.0 * s->layers + 1) * s->dim + (s->head ? s->dim : 0);
-}
-
-/* Sequences of a whole context in one microbatch. */
-static double plan_sequences(const plan *p, const shape *s) {
-    double rows = (double)TRAIN_MICRO_ROWS * MIN(threads_count(p->c->a), 16);
-    int whole = (int)(rows / s->context);
-    return MAX(whole, 1);
-}
-
-/* Bytes of what forward and backward keep for one microbatch of whole contexts: activations
- * per layer, one set of gradients, and the logits that are held at a time. */
-static double plan_activations(const plan *p, const shape *s) {
-    double n = plan_sequences(p, s), T = s->context, rows = n * T, D = s->dim;
-    double qkv = D + 2 * D / s->heads * s->kv_heads, F = s->hidden, V = s->vocab;
-    double layers = s->layers * rows * (5 * D + qkv + 3 * F + 2);
-    double back = rows * (6 * D + qkv + 3 * F);
-    double held = MIN(rows, MAX(T, READOUT_FLOATS / V));
-    return sizeof(float) * (layers + back + held * (2 * D + V));
-}
-
-/* Bytes of a model in training: weights, two moments, int64 gradient sums. */
-static double plan_trained(const shape *s) {
-    return plan_params(s) * (3 * sizeof(float) + sizeof(int64_t));
-}
+/* ---- memory ---- */
 
 /* Bytes of the caches of that many sequences of a whole context. */
 static double plan_caches(const shape *s, size_t slots) {
@@ -26192,14 +26311,14 @@ static double plan_caches(const shape *s, size_t slots) {
 /* Bytes of PPO: policy and value net in training, reference and reward model beside them,
  * caches for the replies. */
 static double plan_ppo(const plan *p, const shape *s) {
-    return 2 * (plan_trained(s) + plan_activations(p, s)) +
-           2 * sizeof(float) * plan_params(s) + plan_caches(s, PLAN_SLOTS);
+    return 2 * (memory_trained(s) + memory_activations(p->c->a, s)) +
+           2 * sizeof(float) * memory_params(s) + plan_caches(s, PLAN_SLOTS);
 }
 
 /* Everything about one shape, one fact a line. */
 static void plan_shape(plan *p, const shape *s) {
     text *t = &p->t;
-    double n = plan_params(s), live = plan_activations(p, s), trained = plan_trained(s);
+    double n = memory_params(s), live = memory_activations(p->c->a, s), trained = memory_trained(s);
     double caches = plan_caches(s, PLAN_SLOTS), weights = n * sizeof(float);
     double token = flop_training(s, s->context) / s->context;
     double step = 1e-9 * token * (double)p->step;
@@ -26275,9 +26394,9 @@ static void plan_commands(text *t, const recipe *p) {
 static void plan_model_row(plan *p, const char *name, const shape *s) {
     text *t = &p->t;
     text x;
-    const double v[4] = {plan_params(s), plan_params(s) * sizeof(float),
-                         plan_trained(s) + plan_activations(p, s),
-                         plan_params(s) * sizeof(float) + plan_caches(s, PLAN_SLOTS)};
+    const double v[4] = {memory_params(s), memory_params(s) * sizeof(float),
+                         memory_trained(s) + memory_activations(p->c->a, s),
+                         memory_params(s) * sizeof(float) + plan_caches(s, PLAN_SLOTS)};
     text_init(&x, t->a);
     text_str(t, "  ");
     speed_column(t, name, 30);
