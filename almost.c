@@ -4663,7 +4663,7 @@ static int probe_functions(void) {
 /* SHA-256 of a trial on 37 elements, by the contract: the same for every level, compiler
  * and machine. It changes when kernels_trial does more, never when a kernel is rewritten. */
 static const char TRIAL_DIGEST[] =
-    "79ad77fe930dddf5d10069339891dba92235b9d63a9b5b797f731db23a1d90db";
+    "0d90874558bd09f79942efee922c2d6840a452813f32ec515beddf367f7b9897";
 
 static void trial_digest(const kernels *k, char hex[65]) {
     float in[TRIAL_IN];
