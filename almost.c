@@ -38,51 +38,59 @@
  * width, H query heads, K key-value heads, S head size, V vocabulary, L layers.
  *
  * Contents
- *   [01] CONFIGURATION
- *   [02] BASICS
- *   [03] ERRORS
- *   [04] MEMORY
- *   [05] TEXT
- *   [06] HASHING
- *   [07] RANDOM
- *   [08] PLATFORM
- *   [09] THREADS
- *   [10] JSON
- *   [11] MATH
- *   [12] KERNELS
- *   [13] DISPATCH
- *   [14] MATRIX PRODUCTS
- *   [15] TOKENIZER
- *   [16] SHAPE & PARAMETERS
- *   [17] CHECKPOINTS
- *   [18] LAYERS
- *   [19] FORWARD PASS
- *   [20] BACKWARD PASS
- *   [21] SAMPLING
- *   [22] GENERATION
- *   [23] OPTIMIZER
- *   [24] DATASETS
- *   [25] OBJECTIVES
- *   [26] TRAINING LOOP
- *   [27] WORLD
- *   [28] JUDGE
- *   [29] PROMPTS
- *   [30] PROMPT SAMPLING
- *   [31] RESPONSES
- *   [32] COMPARISONS
- *   [33] PPO
- *   [34] EVALUATION
- *   [35] COMMANDS
- *   [36] STAGES
- *   [37] RESULTS
- *   [38] REPORT
- *   [39] RECIPES
- *   [40] KNOWN ANSWERS
- *   [41] LIMITS
- *   [42] BENCH
- *   [43] TOOLS
- *   [44] PUBLIC API
- *   [45] PROGRAM
+ *   Foundation, nothing about models
+ *     [01] CONFIGURATION         build switches, and refusal of flags that would change bits
+ *     [02] BASICS                the context, checked sizes, bytes and bits
+ *     [03] ERRORS                one line that says what failed
+ *     [04] MEMORY                one resize hook, arenas
+ *     [05] TEXT                  growing strings, UTF-8, exact decimal numbers
+ *     [06] HASHING               SHA-256
+ *     [07] RANDOM                Philox: draws keyed by meaning, never by order
+ *     [08] PLATFORM              files written whole, folders, the clock
+ *     [09] THREADS               one parallel loop; the floating-point environment
+ *     [10] JSON                  reader and writer
+ *   Numerics, where bits are decided
+ *     [11] MATH                  fma, sqrt, exp, log, log1p, sin, cos, each correctly rounded
+ *     [12] KERNELS               inner loops: the scalar definition, its vector twins beside it
+ *     [13] DISPATCH              which kernels run; probes of build and machine
+ *     [14] MATRIX PRODUCTS       panels of weights; forward, d-input, d-weight
+ *   The model
+ *     [15] TOKENIZER             byte-level BPE: training, encoding, decoding
+ *     [16] SHAPE & PARAMETERS    a LLaMA as one table of tensors
+ *     [17] CHECKPOINTS           GGUF in and out, number formats, saved states
+ *     [18] LAYERS                rotary positions, attention, forward beside backward
+ *     [19] FORWARD PASS          many sequences, no padding
+ *     [20] BACKWARD PASS         the same read from its end
+ *     [21] SAMPLING              greedy, temperature, nucleus, by integers
+ *     [22] GENERATION            batched decoding, key-value cache, shared prefix, stop strings
+ *   Training
+ *     [23] OPTIMIZER             AdamW, clipping, schedule
+ *     [24] DATASETS              samples, order, microbatches
+ *     [25] OBJECTIVES            cross-entropy, pairs, the clipped losses of PPO
+ *     [26] TRAINING LOOP         step, metrics, ledger, checkpoint, resume
+ *   The world and its judge
+ *     [27] WORLD                 facts, hidden speakers, corpus, demonstrations, benchmarks
+ *     [28] JUDGE                 gold: a grader that knows the world
+ *   The paper, stage by stage
+ *     [29] PROMPTS               demonstrations, dialogues, what is kept of a reply
+ *     [30] PROMPT SAMPLING       1a: self-instruct, ROUGE-L filter
+ *     [31] RESPONSES             1b: five configurations answer; heuristic filter
+ *     [32] COMPARISONS           1c: larger, more shots, better demonstrations win
+ *     [33] PPO                   4: rollouts, advantages, clipped updates
+ *     [34] EVALUATION            HHH, TruthfulQA MC1, judged answers, intervals
+ *   Commands and runs
+ *     [35] COMMANDS              option tables
+ *     [36] STAGES                each stage over files; reward model, self-play, SFT
+ *     [37] RESULTS               figures of a run
+ *     [38] REPORT                a run as one page
+ *     [39] RECIPES               reproduce, verify, bisect
+ *     [40] KNOWN ANSWERS         kat: `name sha256` lines
+ *     [41] LIMITS                what this processor can do at most
+ *     [42] BENCH                 speeds beside the limits; plan
+ *     [43] TOOLS                 tokenize, logits, generate, chat, score, ...
+ *   The surface
+ *     [44] PUBLIC API            every function of almost.h
+ *     [45] PROGRAM               main, under ALMOST_MAIN
  *
  * Reading paths. Teacher: 15, 16, 18-20, 25, 27, 29-34. Auditor: the contract above,
  * 01-14, 39-40. Embedder: almost.h, 44.

@@ -9,7 +9,7 @@ cc=${CC:-cc}
 
 # ---- sections
 # The contents list of the head comment and the banners are the same numbers and titles.
-sed -n 's/^ \*   \(\[[0-9][0-9]\] [A-Z][A-Z &]*[A-Z]\) *$/\1/p' almost.c >"$tmp/contents"
+sed -n 's/^ \*     \(\[[0-9][0-9]\] [A-Z][A-Z &]*[A-Z]\)  .*$/\1/p' almost.c >"$tmp/contents"
 sed -n 's/^ \* \(\[[0-9][0-9]\] [A-Z][A-Z &]*[A-Z]\)$/\1/p' almost.c >"$tmp/banners"
 check "contents are there" test -s "$tmp/contents"
 same "contents equal banners" "$tmp/contents" "$tmp/banners"

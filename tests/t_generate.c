@@ -359,11 +359,12 @@ static void test_generate_memory(void) {
 
 typedef struct { char s[256]; size_t n; } gen_heard;
 
-static void gen_hear(void *ctx, size_t request, const char *bytes, size_t n) {
+static int gen_hear(void *ctx, size_t request, const char *bytes, size_t n) {
     gen_heard *h = ctx;
     (void)request;
     memcpy(h->s + h->n, bytes, n);
     h->n += n;
+    return 0;
 }
 
 /* Feeds bytes until a stop; returns bytes before it, or -1. */
