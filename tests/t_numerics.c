@@ -129,7 +129,7 @@ static void numerics_chain(almost *a) {
             size_t ak = am == 1 ? CHAIN_MR + n % 2 : 1;
             int acc = (int)(m & 1);
             for (size_t i = 0; i < COUNT(C); i++) C[i] = D[i] = numerics_float(&r);
-            a->k->chain(m, n, k, A, am, ak, B, LD, C, LD, acc);
+            a->k->chain(m, n, k, A, am, ak, B, LD, C, LD, acc, NULL);
             for (size_t i = 0; i < m; i++)
                 for (size_t j = 0; j < n; j++) {
                     float c = acc ? D[i * LD + j] : 0.0f;
@@ -142,7 +142,7 @@ static void numerics_chain(almost *a) {
     CHECK_INT(bad, 0);
     // a zero has the plus sign, and terms that multiply by zero are neutral
     float zero[2] = {-0.0f, 0.0f}, x[2] = {1.0f, -3.0f}, c = -0.0f;
-    a->k->chain(1, 1, 2, zero, 1, 1, x, 1, &c, 1, 1);
+    a->k->chain(1, 1, 2, zero, 1, 1, x, 1, &c, 1, 1, NULL);
     CHECK_BITS32(c, 0.0f);
 }
 static void test_chain(void) { numerics_levels(numerics_chain); }
@@ -190,9 +190,9 @@ static void numerics_order(almost *a) {
         if (i == j || i >= n || j >= n) continue;
         order_terms(x, n, i, j);
         for (size_t c = 0; c < PANEL; c++) C[c] = 1.0f; // continued: one more place in front
-        k->chain(1, PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 1);
+        k->chain(1, PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 1, NULL);
         for (size_t c = 0; c < PANEL; c++) bad[0] += C[c] != (float)order_chain(n, i, j);
-        k->chain(1, 1 + pair % PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 0);
+        k->chain(1, 1 + pair % PANEL, n, x, 1, 1, one, PANEL, C, PANEL, 0, NULL);
         bad[1] += C[pair % PANEL] != (float)order_chain(n, i, j);
         bad[2] += k->lane8_sum(x, n) != (double)order_lane8(n, i, j);
         bad[3] += k->lane8_dot(one, x, n) != (double)order_lane8(n, i, j);
@@ -202,7 +202,7 @@ static void numerics_order(almost *a) {
     }
     for (int i = 0; i < 5; i++) CHECK_INT(bad[i], 0);
     float y = 1 + 0x1p-12f, z = -(1 + 0x1p-11f); // and each term is fused
-    k->chain(1, 1, 1, &y, 1, 1, &y, 1, &z, 1, 1);
+    k->chain(1, 1, 1, &y, 1, 1, &y, 1, &z, 1, 1, NULL);
     CHECK_BITS32(z, 0x1p-24f);
 }
 static void test_order(void) { numerics_levels(numerics_order); }
@@ -425,7 +425,7 @@ static void numerics_integers(almost *a) {
         most = MAX(most, u);
     }
     float c = 0;
-    a->k->chain(1, 1, N, x, 1, 1, y, 1, &c, 1, 0);
+    a->k->chain(1, 1, N, x, 1, 1, y, 1, &c, 1, 0, NULL);
     CHECK_INT(c, dot);
     CHECK_INT(a->k->lane8_dot(x, y, N), dot);
     CHECK_INT(a->k->lane8_sum(x, N), sum);

@@ -119,7 +119,7 @@ static void triple_block(uint64_t seed, triple_counts *n) {
     for (size_t l = 0; l < COUNT(KERNELS_LADDER); l++) {
         if (!kernels_runnable(KERNELS_LADDER[l]->level)) continue;
         memcpy(got, c, sizeof c);
-        KERNELS_LADDER[l]->chain(CHAIN_MR, PANEL, 1, a, 1, 1, b, PANEL, got, PANEL, 1);
+        KERNELS_LADDER[l]->chain(CHAIN_MR, PANEL, 1, a, 1, 1, b, PANEL, got, PANEL, 1, NULL);
         for (int i = 0; i < TRIPLE_BLOCK; i++) n->wrong += f32_bits(got[i]) != want[i];
     }
 }
