@@ -130,9 +130,6 @@
 #if !defined(_WIN32) && !defined(_POSIX_C_SOURCE)
 #define _POSIX_C_SOURCE 200809L
 #endif
-#if defined(__linux__) && !defined(_DEFAULT_SOURCE)
-#define _DEFAULT_SOURCE 1 /* madvise */
-#endif
 #if !defined(_FILE_OFFSET_BITS)
 #define _FILE_OFFSET_BITS 64 /* large files and folders on 32-bit systems */
 #endif
@@ -355,24 +352,6 @@ static almost_status progress(almost *a, const char *stage, int64_t done, int64_
  * After this section nobody calls malloc, realloc or free.
  * ==================================================================== */
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
-#define MEM_LARGE ((size_t)2 << 20) /* a large page of most processors */
-
-/* Asks for large pages where whole ones lie in [p, p+n): products of large matrices gain
- * a twentieth by fewer address misses. A hint: refusing it changes nothing. */
-static void mem_large(void *p, size_t n) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    uintptr_t from = ((uintptr_t)p + MEM_LARGE - 1) / MEM_LARGE * MEM_LARGE;
-    uintptr_t to = ((uintptr_t)p + n) / MEM_LARGE * MEM_LARGE;
-    if (from < to) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-#else
-    (void)p, (void)n;
-#endif
-}
-
 /* p of `had` bytes becomes `want` bytes: want 0 frees, p NULL allocates.
  * NULL with the failure recorded when it cannot be had (p is then untouched). */
 static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
@@ -400,7 +379,6 @@ static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
              want, a->bytes);
         return NULL;
     }
-    if (!p) mem_large(q, want);
     a->bytes = now;
     if (now > a->peak) a->peak = now;
     return q;
