@@ -1294,8 +1294,10 @@ static void rng_shuffle(rng *r, uint32_t *perm, size_t n) {
 #include <direct.h>
 #include <io.h>
 #include <process.h>
-#define WIN32_LEAN_AND_MEAN /* without it, names such as `small` are macros */
+#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
+#undef near /* words of ours, macros of theirs */
+#undef far
 #else
 #include <dirent.h>
 #include <time.h>
