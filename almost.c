@@ -3211,7 +3211,6 @@ V128 int f4_any(f4 mask) { return _mm_movemask_ps(mask) != 0; }
 V128 f4 f4_swap(f4 x) { return _mm_shuffle_ps(x, x, 0xB1); }  // 1 0 3 2
 V128 f4 f4_even(f4 x) { return _mm_shuffle_ps(x, x, 0xA0); }  // 0 0 2 2
 V128 f4 f4_odd(f4 x) { return _mm_shuffle_ps(x, x, 0xF5); }   // 1 1 3 3
-V128 d2 d2_load(const double *p) { return _mm_loadu_pd(p); }
 V128 void d2_store(double *p, d2 x) { _mm_storeu_pd(p, x); }
 V128 d2 d2_all(double x) { return _mm_set1_pd(x); }
 V128 d2 d2_add(d2 a, d2 b) { return _mm_add_pd(a, b); }
@@ -3304,7 +3303,6 @@ V128 int f4_any(f4 mask) { return vmaxvq_u32(NEON_BITS(mask)) != 0; }
 V128 f4 f4_swap(f4 x) { return vrev64q_f32(x); }
 V128 f4 f4_even(f4 x) { return vtrn1q_f32(x, x); }
 V128 f4 f4_odd(f4 x) { return vtrn2q_f32(x, x); }
-V128 d2 d2_load(const double *p) { return vld1q_f64(p); }
 V128 void d2_store(double *p, d2 x) { vst1q_f64(p, x); }
 V128 d2 d2_all(double x) { return vdupq_n_f64(x); }
 V128 d2 d2_add(d2 a, d2 b) { return vaddq_f64(a, b); }
@@ -14137,7 +14135,7 @@ static void judge_parse(const judge *j, const char *dialogue, judge_query *q) {
     q->entity = q->relation = q->item = JUDGE_NONE;
     q->yes = -1;
     while (*s) {
-        int next_who;
+        int next_who = who;
         const char *next = judge_mark(s, &next_who, &mark), *said = s;
         size_t n = text_trim(&said, (size_t)(next - s));
         if (n && who) judge_read(j, said, n, &q->before);
@@ -20073,7 +20071,7 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     train_job job;
     shape s;
     int64_t tokens;
-    int type;
+    int type = GGUF_F32;
     uint64_t seed;
     TRY(stage_type(c, &type));
     TRY(pretrain_shape(c, &s));
@@ -20352,7 +20350,7 @@ static almost_status score_ids(const model *rm, const char *prompt, const char *
 static almost_status score_chunk(model *rm, decoder *d, const char *const *prompt,
                                  const char *const *reply, size_t n, uint32_t quirks,
                                  ids *all, float *value) {
-    kv_seq seq[SCORE_BATCH];
+    kv_seq seq[SCORE_BATCH] = {{0}};
     kv cache[SCORE_BATCH];
     size_t start[SCORE_BATCH + 1] = {0}, open = 0;
     almost_status s = ALMOST_OK;
@@ -20512,7 +20510,7 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
     sft_record *v;
     size_t n;
     int64_t budget;
-    int type;
+    int type = GGUF_F32;
     adamw_config o;
     train_job job;
     TRY(stage_type(c, &type));
@@ -20573,7 +20571,7 @@ static almost_status rm_run(call *c, model *m, stage_set *d) {
     pair_record *v;
     size_t n;
     uint32_t quirks;
-    int type;
+    int type = GGUF_F32;
     adamw_config o;
     train_job job;
     TRY(stage_type(c, &type));
@@ -21310,7 +21308,7 @@ static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all,
     ppo_config o;
     ppo_job job;
     gen_prefix *queries;
-    int type;
+    int type = GGUF_F32;
     TRY(stage_type(c, &type));
     TRY(ppo_settings(c, &o));
     TRY(ppo_load(c, m, r));
@@ -26833,7 +26831,7 @@ static almost_status tool_info(call *c) {
 
 static almost_status tool_convert(call *c) {
     char from[CALL_PATH], to[CALL_PATH];
-    int type;
+    int type = GGUF_F32;
     TRY(stage_type(c, &type));
     TRY(call_path(c, "in", from));
     TRY(call_path(c, "out", to));
