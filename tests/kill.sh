@@ -74,11 +74,14 @@ equal "the same files" "$(cd "$tmp/killed" && find . -type f | sort)" "$(cd "$tm
 check "verify agrees" $a verify "$tmp/killed" --quiet
 
 # ---- one stage, several checkpoints
-train() { echo "$a pretrain --tokens 200000 --quiet --out $tmp/$1.gguf --metrics $tmp/$1.jsonl --ledger $tmp/$1.ledger --threads $2"; }
+train() { echo "$a pretrain --tokens 400000 --quiet --out $tmp/$1.gguf --metrics $tmp/$1.jsonl --ledger $tmp/$1.ledger --threads $2"; }
+began=$(date +%s%N)
 check "training" $(train whole 2)
+spent=$((($(date +%s%N) - began) / 1000000)) # ms, with two threads
 n=0
-for moment in 2.3 0.7 3.1; do
+for share in 0.5 0.1 0.3; do # of that time; together less than the whole
     n=$((n + 1))
+    moment=$(awk -v spent=$spent -v share=$share 'BEGIN {printf "%.2f", spent * share / 1000}')
     signal=KILL
     [ $n = 2 ] && signal=INT
     $(train cut $n) >/dev/null 2>&1 &
