@@ -21844,7 +21844,7 @@ static almost_status fig_hhh(evaluation *e) {
 #define GATE_VALUES 4
 
 /* The dialogue before the reply: preamble, `shots` dialogues by a speaker who is right
- * (truthful 1) or wrong, the question. */
+ * (truthful 1) or wrong, the question, "Assistant:". */
 static almost_status gate_prompt(const world *w, const char *preamble, uint64_t i,
                                  int truthful, int shots, const char *question_text,
                                  text *t) {
@@ -21853,7 +21853,7 @@ static almost_status gate_prompt(const world *w, const char *preamble, uint64_t 
     text_str(t, preamble);
     text_str(t, "\n\n-----\n\n");
     TRY(world_shots(w, 99, i, &sp, shots, t));
-    text_fmt(t, "Human: %s", question_text);
+    text_fmt(t, "Human: %s\n\nAssistant:", question_text);
     return text_status(t);
 }
 
@@ -21882,6 +21882,7 @@ static almost_status gate_item(evaluation *e, model *m, const char *preamble, ui
         s = gate_prompt(e->w, preamble, i, truthful, shots, question_text.s, &t);
         if (s == ALMOST_OK) s = text_keep(&t, &e->r, &prompt[n]);
         rng same = r; // the same draws: the same sentence
+        text_char(&t, ' ');
         world_state(e->w, &same, "say", q.fact, value[k], 0, &t);
         if (s == ALMOST_OK) s = text_keep(&t, &e->r, &reply[n++]);
     }

@@ -49,6 +49,28 @@ static void test_world_loads(void) {
     gold_close(&g);
 }
 
+/* The gate asks in the corpus's own form, after dialogues that differ in truth alone. */
+static void test_gate_prompt(void) {
+    gold g;
+    text t[2];
+    if (gold_open(&g)) {
+        for (int truthful = 0; truthful < 2; truthful++) {
+            text_init(&t[truthful], &g.a);
+            CHECK_OK(&g.a, gate_prompt(g.w, "Talks.", 3, truthful, 5, "Who?", &t[truthful]));
+            const char *s = t[truthful].s, *end = "-----\n\nHuman: Who?\n\nAssistant:";
+            int turns = 0;
+            CHECK(!strncmp(s, "Talks.\n\n-----\n\nHuman: ", 22));
+            CHECK(!strcmp(s + t[truthful].n - strlen(end), end));
+            for (const char *p = s; (p = strstr(p, "\n\nAssistant:")); p++) turns++;
+            CHECK(turns == 6);
+        }
+        CHECK(strcmp(t[0].s, t[1].s) != 0);
+        text_free(&t[0]);
+        text_free(&t[1]);
+    }
+    gold_close(&g);
+}
+
 /* Document n is the same whoever asks for it, in whatever order, from whatever copy. */
 static void test_world_corpus(void) {
     gold g, h;
@@ -430,6 +452,7 @@ static void test_judge_file_errors(void) {
 
 static const test TESTS_WORLD[] = {
     {"world", "loads", test_world_loads},
+    {"world", "gate", test_gate_prompt},
     {"world", "corpus", test_world_corpus},
     {"judge", "parses", test_judge_parses},
     {"judge", "follows", test_judge_follows},
