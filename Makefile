@@ -16,7 +16,7 @@ SOURCES  = almost.c almost.h
 TESTS    = $(wildcard tests/*.c tests/*.h)
 
 # ---- build -----------------------------------------------------------------
-.PHONY: all lib one test test-all asan prove style reproduce publish install clean help
+.PHONY: all lib one test test-all asan prove peers style reproduce publish install clean help
 
 all: almost
 
@@ -69,6 +69,10 @@ prove: tests/prove.c tests/triples.h $(SOURCES)
 	$(CC) $(STRICT) -O2 -Itests tests/prove.c -o build/prove $(LIBS)
 	build/prove
 
+# Speeds beside other programs; LLAMA=FOLDER with llama.cpp's programs adds its rows.
+peers: almost
+	sh tests/peers.sh $(LLAMA)
+
 style:
 	sh tests/style.sh
 
@@ -84,4 +88,4 @@ help:
 	@echo "make             the program ./almost (static)"
 	@echo "make reproduce   the whole paper; PRESET=smoke for a minute's run"
 	@echo "make test        quick tests;  make test-all  the long matrix"
-	@echo "make asan prove style lib one install clean"
+	@echo "make asan prove peers style lib one install clean"

@@ -25978,23 +25978,28 @@ static almost_status speed_decode_open(speeds *b, model *m, speed_decoding *p) {
     return ALMOST_OK;
 }
 
+/* One call of p on a model of that shape, and its limit: one token of one sequence is bound
+ * by reading every matrix once, all else by arithmetic. Sets p->most. */
+static speed_job speed_decode_job(const speeds *b, const shape *s, speed_decoding *p) {
+    double n = (double)p->count, rows = n * (double)p->feed;
+    p->most = p->feed > 1 ? p->feed : 64;
+    double most = (double)p->most;
+    double attend = flop_attention(s, most) * (p->feed > 1 ? 1 : 1 / most);
+    double flop = 2 * flop_block(s) * rows + n * (2.0 * s->vocab * s->dim + attend);
+    speed_job j = {.unit = "tok/s", .units = rows, .threads = threads_count(b->a),
+                   .work = speed_decode_once, .ctx = p};
+    if (p->count * p->feed == 1) j.gbyte = 4e-9 * flop_matrices(s);
+    else j.gflop = 1e-9 * flop;
+    return j;
+}
+
 /* n: vocabulary, width, layers, heads, hidden, sequences, tokens of each per call; 1: held
- * against one thread. One token of one sequence is bound by reading every matrix once, all
- * else by arithmetic. */
+ * against one thread. */
 static almost_status speed_decode(speeds *b, const speed_case *k) {
     model *m;
     shape s = speed_shape(k);
     speed_decoding p = {.count = (size_t)k->n[5], .feed = (size_t)k->n[6]};
-    int alone = p.count * p.feed == 1;
-    double rows = (double)k->n[5] * k->n[6], most = p.feed > 1 ? k->n[6] : 64;
-    p.most = (size_t)most;
-    double attend = flop_attention(&s, most) * (p.feed > 1 ? 1 : 1 / most);
-    double flop = 2 * flop_block(&s) * rows +
-                  k->n[5] * (2.0 * s.vocab * s.dim + attend);
-    speed_job j = {.unit = "tok/s", .units = rows, .threads = threads_count(b->a),
-                   .work = speed_decode_once, .ctx = &p};
-    if (alone) j.gbyte = 4e-9 * flop_matrices(&s);
-    else j.gflop = 1e-9 * flop;
+    speed_job j = speed_decode_job(b, &s, &p);
     if (k->n[7]) j.rival = speed_decode_alone, j.times = j.threads;
     TRY(speed_model(b, k, &m));
     almost_status st = speed_decode_open(b, m, &p);

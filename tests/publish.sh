@@ -37,3 +37,4 @@ fill results <"$run/results.txt"
     echo '```'
 } | fill recipe
 if [ -s build/matrix.md ]; then fill matrix <build/matrix.md; fi # of sh tests/matrix.sh --table build/matrix.md
+if [ -s build/peers.md ]; then fill peers <build/peers.md; fi # of make peers LLAMA=FOLDER
