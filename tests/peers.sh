@@ -46,7 +46,7 @@ theirs() {
 
 text=
 if [ -x "$llama/llama-bench" ]; then
-    [ -s $out/110m.gguf ] || $out/peers model $out/110m.gguf || exit 1
+    $out/peers model $out/110m.gguf || exit 1
     for round in $(seq "$rounds"); do
         for threads in 1 2; do
             prompt=$(theirs -t $threads -p 512 -n 0) && reply=$(theirs -t $threads -p 0 -n 64) &&
