@@ -2955,13 +2955,16 @@ typedef struct {
     float lr, eps, wd; /* rate, epsilon, decoupled weight decay          */
 } adamw_step;
 
+/* Memory that will be read soon: a cache line every `step` floats (am != 1: PANEL/2). */
+typedef struct { const float *at; size_t step; } wish;
+
 struct kernels {
     const char *name;
     almost_kernels level;
     size_t tile; /* rows per chain call that this machine likes best */
     void (*chain)(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
                   const float *B, size_t ldb, float *C, size_t ldc, int acc,
-                  const float *ahead);
+                  const wish *ahead);
     int (*fix_add)(int64_t *q, const float *g, size_t n);
     double (*fix_sumsq)(const int64_t *q, size_t n, double unfix);
     double (*lane8_sum)(const float *x, size_t n);
@@ -2990,11 +2993,11 @@ struct kernels {
 /* C[i][j] = chain over t ascending of fma32(A[i*am + t*ak], B[t*ldb + j], acc), i < m <=
  * CHAIN_MR, j < n <= PANEL, starting from C when acc, else from +0. One final "+ 0.0f"
  * gives a zero the plus sign, so terms that multiply by zero change nothing and k may be
- * padded with finite zeros. Reads and writes nothing beyond n columns. `ahead`, if not
- * NULL, is memory needed soon: a level may ask for half a panel's row of it per term. */
+ * padded with finite zeros. Reads and writes nothing beyond n columns. A level may
+ * ask for one line of `ahead` per term; NULL: nothing to ask for. */
 static void chain_scalar(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
                          const float *B, size_t ldb, float *C, size_t ldc, int acc,
-                         const float *ahead) {
+                         const wish *ahead) {
     (void)ahead;
     for (size_t i = 0; i < m; i++) {
         float c[PANEL];
@@ -3258,7 +3261,7 @@ V128 d2 d2_fma32(d2 a, d2 b, d2 c) {
 /* No fused instruction here: eight outputs at a time by round-to-odd. */
 static void chain_v128(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
                        const float *B, size_t ldb, float *C, size_t ldc, int acc,
-                       const float *ahead) {
+                       const wish *ahead) {
     (void)ahead;
     size_t wide = n / 8 * 8;
     for (size_t i = 0; i < m; i++)
@@ -3364,7 +3367,7 @@ static void chain4_neon(size_t m, size_t k, const float *A, size_t am, size_t ak
 }
 static void chain_v128(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
                        const float *B, size_t ldb, float *C, size_t ldc, int acc,
-                       const float *ahead) {
+                       const wish *ahead) {
     (void)ahead;
     size_t parts = (m + 5) / 6;
     for (size_t p = 0; p < parts; p++) {
@@ -3719,7 +3722,7 @@ AVX2 static void chain6_avx2(size_t m, size_t n, size_t k, const float *A, size_
 AVX2 static void chain_avx2(size_t m, size_t n, size_t k, const float *A, size_t am,
                             size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
                             int acc,
-                            const float *ahead) {
+                            const wish *ahead) {
     (void)ahead;
     size_t parts = (m + 5) / 6;
     for (size_t j = 0; j < n; j += 16)
@@ -4095,19 +4098,28 @@ AVX512_INLINE double fold8d(__m512d lanes) {
     return lane8_fold(l);
 }
 
+#define CHAIN_NEXT 8 /* terms between asking for a row and using it */
+
 /* 2*m accumulators of 16 outputs; per term one load of 32 B values, m broadcasts of A. */
 AVX512_INLINE void chain_rows_avx512(const size_t m, size_t n, size_t k, const float *A,
                                      size_t am, size_t ak, const float *B, size_t ldb,
-                                     float *C, size_t ldc, int acc, const float *ahead) {
+                                     float *C, size_t ldc, int acc, const wish *ahead) {
     __mmask16 lo = MASK16(n), hi = MASK16(n <= 16 ? 0 : n - 16);
     __m512 c0[CHAIN_MR], c1[CHAIN_MR], zero = _mm512_setzero_ps();
     ALMOST_UNROLL for (size_t i = 0; i < m; i++) {
         c0[i] = acc ? _mm512_maskz_loadu_ps(lo, C + i * ldc) : zero;
         c1[i] = acc ? _mm512_maskz_loadu_ps(hi, C + i * ldc + 16) : zero;
     }
-    if (!ahead) ahead = B; // near already: costs nothing
-    for (size_t t = 0; t < k; t++, A += ak, B += ldb, ahead += PANEL / 2) {
-        _mm_prefetch((const char *)ahead, _MM_HINT_T0);
+    const float *soon = ahead ? ahead->at : B; // B is near already: costs nothing
+    size_t step = ahead ? ahead->step : 0;
+    for (size_t t = 0; t < k; t++, A += ak, B += ldb, soon += am == 1 ? step : PANEL / 2) {
+        if (am != 1) _mm_prefetch((const char *)soon, _MM_HINT_T0);
+        else { // rows of matrices, far apart: the processor does not foresee them
+            _mm_prefetch((const char *)soon, _MM_HINT_T1);
+            _mm_prefetch((const char *)(A + CHAIN_NEXT * ak), _MM_HINT_T0);
+            _mm_prefetch((const char *)(B + CHAIN_NEXT * ldb), _MM_HINT_T0);
+            _mm_prefetch((const char *)(B + CHAIN_NEXT * ldb + 16), _MM_HINT_T0);
+        }
         __m512 b0 = _mm512_maskz_loadu_ps(lo, B), b1 = _mm512_maskz_loadu_ps(hi, B + 16);
         ALMOST_UNROLL for (size_t i = 0; i < m; i++) {
             __m512 a = _mm512_set1_ps(A[i * am]);
@@ -4130,7 +4142,7 @@ AVX512_INLINE void chain_rows_avx512(const size_t m, size_t n, size_t k, const f
 AVX512 static void chain_avx512(size_t m, size_t n, size_t k, const float *A, size_t am,
                                 size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
                                 int acc,
-                                const float *ahead) {
+                                const wish *ahead) {
     if (am == 1) // packed rows: constant offsets
         switch (m) { CHAIN_CASES(1) }
     else
@@ -4138,22 +4150,21 @@ AVX512 static void chain_avx512(size_t m, size_t n, size_t k, const float *A, si
 }
 
 AVX512 static int fix_add_avx512(int64_t *q, const float *g, size_t n) {
-    __mmask16 over = 0;
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 in = MASK16(n - i);
-        __m512 x = _mm512_maskz_loadu_ps(in, g + i), size = _mm512_abs_ps(x);
+    __mmask16 all = 0xFFFF;
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m512 x = _mm512_loadu_ps(g + i), size = _mm512_abs_ps(x);
         __mmask16 fits = _mm512_cmp_ps_mask(size, _mm512_set1_ps(FIX_LIMIT), _CMP_LT_OQ);
-        over |= (__mmask16)~fits;
+        all &= fits;
         x = _mm512_maskz_mul_ps(fits, x, _mm512_set1_ps((float)FIX_SCALE)); // exact
         __m512i lo = _mm512_cvtps_epi64(_mm512_castps512_ps256(x));         // RNE
         __m512i hi = _mm512_cvtps_epi64(_mm512_extractf32x8_ps(x, 1));
-        __mmask8 ml = (__mmask8)in, mh = (__mmask8)(in >> 8);
-        lo = _mm512_add_epi64(_mm512_maskz_loadu_epi64(ml, q + i), lo);
-        hi = _mm512_add_epi64(_mm512_maskz_loadu_epi64(mh, q + i + 8), hi);
-        _mm512_mask_storeu_epi64(q + i, ml, lo);
-        _mm512_mask_storeu_epi64(q + i + 8, mh, hi);
+        lo = _mm512_add_epi64(_mm512_loadu_si512(q + i), lo);
+        hi = _mm512_add_epi64(_mm512_loadu_si512(q + i + 8), hi);
+        _mm512_storeu_si512(q + i, lo);
+        _mm512_storeu_si512(q + i + 8, hi);
     }
-    return over != 0;
+    return (all != 0xFFFF) | fix_add_scalar(q + i, g + i, n - i);
 }
 
 AVX512 static double fix_sumsq_avx512(const int64_t *q, size_t n, double unfix) {
@@ -4730,9 +4741,9 @@ static almost_status kernels_selftest(almost *a) {
 #define MM_TILES 8     /* row tiles per task: their rows stay in L2                 */
 #define MM_FEW 64      /* up to here threads share out panels, above rows           */
 #define MM_TURN 4096   /* rows of W transposed at a time                            */
-#define MM_ROWS 512    /* rows per cache block of dY' X                             */
-#define MM_INPUTS 10   /* tiles of X columns, and panels of dY, per task of dY' X:  */
-#define MM_GROUP 4     /* the task's blocks of X, dY and Q stay in L2               */
+#define MM_ROWS 256    /* rows per cache block of dY' X                             */
+#define MM_INPUTS 20   /* tiles of X columns, and panels of dY, per task of dY' X:  */
+#define MM_GROUP 8     /* the task's blocks of X, dY and Q stay in L2               */
 
 /* Asks for a cache line soon to be read, or written; never changes a result. */
 #if defined(__GNUC__) || defined(__clang__)
@@ -4840,10 +4851,10 @@ static void product_block(const product *p, size_t row, size_t rows, size_t q0, 
                 ALMOST_CLAIM(Y + j * p->ldy);
                 ALMOST_CLAIM(Y + j * p->ldy + n - 1);
             }
-            const float *next = i < 2 && tiles > 1 && q + 1 < q1
-                                    ? B + p->stride + i * depth * (PANEL / 2) : NULL;
+            int more = i < 2 && tiles > 1 && q + 1 < q1;
+            wish next = {more ? B + p->stride + i * depth * (PANEL / 2) : NULL, PANEL / 2};
             p->k->chain(m, n, depth, X, p->ldx, 1, B, PANEL, Y, p->ldy, p->acc || t0 > 0,
-                        next);
+                        more ? &next : NULL);
         }
 }
 
@@ -4941,21 +4952,15 @@ typedef struct {
     unsigned char *over; /* per task: left the FIX range              */
 } outer;
 
-/* Rows whose distance is a multiple of 512 bytes share few cache sets: such blocks are first
+/* Rows whose distance is a multiple of 4 KiB share one cache set: such blocks are first
  * copied to rows of `wide` + 16 floats. Others are used where they lie. */
 static const float *compact_rows(float *room, const float *rows, size_t *ld, size_t depth,
                                  size_t wide) {
-    if (*ld % 128 != 0) return rows;
+    if (*ld % 1024 != 0) return rows;
     for (size_t r = 0; r < depth; r++)
         memcpy(room + r * (wide + 16), rows + r * *ld, wide * sizeof *rows);
     *ld = wide + 16;
     return room;
-}
-
-/* Asks for `wide` floats of each of `depth` rows. */
-static void outer_fetch(const float *rows, size_t ld, size_t depth, size_t wide) {
-    for (size_t r = 0; r < depth; r++)
-        for (size_t j = 0; j < wide; j += 16) ALMOST_FETCH(rows + r * ld + j);
 }
 
 /* What one task works on, and the rows it is at. */
@@ -4968,7 +4973,7 @@ typedef struct {
 } outer_part;
 
 /* Tile i of the part: chain over the rows of the block; after the last, Q += FIX. */
-static int outer_tile(const outer *o, const outer_part *p, size_t i) {
+static int outer_tile(const outer *o, const outer_part *p, size_t i, const wish *next) {
     size_t q = i / p->tiles, c = part_begin(p->ks, p->tiles, i % p->tiles);
     size_t m = part_begin(p->ks, p->tiles, i % p->tiles + 1) - c;
     size_t n = MIN((size_t)PANEL, p->ns - q * PANEL);
@@ -4977,7 +4982,7 @@ static int outer_tile(const outer *o, const outer_part *p, size_t i) {
     if (n < PANEL && p->begins) memset(G, 0, m * PANEL * sizeof *G);
     for (size_t j = 0; p->ends && j < m * PANEL; j += 8) ALMOST_FETCH(Q + j);
     o->k->chain(m, n, p->depth, p->X + c, 1, p->ldx, p->Y + q * PANEL, p->ldy, G, PANEL,
-                !p->begins, NULL);
+                !p->begins, next->at ? next : NULL);
     return p->ends ? o->k->fix_add(Q, G, m * PANEL) : 0;
 }
 
@@ -4991,27 +4996,32 @@ static void outer_rows(const outer *o, outer_part *p, size_t r, size_t depth) {
                         o->dY + r * o->ldy + p->q0 * PANEL, &p->ldy, depth, p->ns);
 }
 
+/* What to ask for while tile i is worked on: of each row of the next block, from r on, one
+ * line of X or dY; of the last rows there are if fewer than `depth` are left. */
+static wish outer_wish(const outer *o, const outer_part *p, size_t r, size_t i) {
+    size_t rows = o->granule[o->granules], from = MIN(r, rows - p->depth);
+    size_t x = (p->ks + 15) / 16, y = p->ns / 16;
+    if (r >= rows || i >= x + y) return (wish){NULL, 0};
+    if (i < x) return (wish){o->X + from * o->ldx + p->k0 + 16 * i, o->ldx};
+    return (wish){o->dY + from * o->ldy + p->q0 * PANEL + 16 * (i - x), o->ldy};
+}
+
 /* One task, all granules. Operands need no packing: a tile's inputs are neighbours in a
  * row of X, its lanes in a row of dY. A granule longer than a cache block keeps partial
- * chains in G. The task's part of Q stays in cache throughout, and while a granule is
- * worked on, the rows of the next are fetched. Returns the overflow flag. */
+ * chains in G. The task's part of Q stays in cache throughout, and while a block is
+ * worked on, the rows of the next are asked for. Returns the overflow flag. */
 static int outer_block(const outer *o, outer_part *p) {
     size_t tiles = p->qs * p->tiles;
     int over = 0;
     for (size_t g = 0; g < o->granules; g++) {
         size_t first = o->granule[g], last = o->granule[g + 1];
-        size_t ahead = g + 1 < o->granules ? o->granule[g + 2] - last : 0;
         for (size_t r = first; r < last; r += p->depth) {
             outer_rows(o, p, r, (last - r) / ((last - r + MM_ROWS - 1) / MM_ROWS));
             p->begins = r == first;
             p->ends = r + p->depth == last;
             for (size_t i = 0; i < tiles; i++) {
-                size_t f = part_begin(ahead, tiles, i),
-                       n = part_begin(ahead, tiles, i + 1) - f;
-                if (!p->ends) n = 0;
-                outer_fetch(o->X + (last + f) * o->ldx + p->k0, o->ldx, n, p->ks);
-                outer_fetch(o->dY + (last + f) * o->ldy + p->q0 * PANEL, o->ldy, n, p->ns);
-                over |= outer_tile(o, p, i);
+                wish next = outer_wish(o, p, r + p->depth, i);
+                over |= outer_tile(o, p, i, &next);
             }
         }
     }
@@ -5047,8 +5057,8 @@ static almost_status mm_dweight(almost *a, int64_t *Q, const weight *w, const fl
     outer o = {.k = a->k, .Q = Q, .X = X, .dY = dY, .granule = granule, .ldx = ldx,
                .ldy = lddy, .N = w->n, .K = w->k, .granules = granules};
     o.k_tasks = (tiles + MM_INPUTS - 1) / MM_INPUTS;
-    o.n_tasks = (panels + MM_GROUP - 1) / MM_GROUP;
-    if (o.k_tasks * o.n_tasks < 4 * threads) o.n_tasks = MIN(panels, o.n_tasks * 2);
+    o.n_tasks = MAX((panels + MM_GROUP - 1) / MM_GROUP, 2 * threads / o.k_tasks);
+    o.n_tasks = MIN(panels, o.n_tasks);
     size_t tasks = o.k_tasks * o.n_tasks;
     size_t ks = w->k / o.k_tasks + 1, ns = (panels / o.n_tasks + 1) * PANEL;
     o.each = ks * ns + MM_ROWS * (ks + ns + 32);
