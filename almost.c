@@ -2932,6 +2932,7 @@ static float m_rope_freq(float theta, int i, int d) {
 #undef max /* a macro of Windows headers */
 
 #define CHAIN_MR 14           /* rows one chain call takes at most    */
+#define WEAVE 4               /* chain calls of one row done in step  */
 #define PANEL 32              /* columns of a panel, and of one call  */
 #define FIX_SCALE 4294967296.0 /* 2^32: the unit of FIX is 2^-32      */
 #define FIX_LIMIT 262144.0f   /* |contribution| < 2^18; 2^13 of them fit in int64 */
@@ -2986,6 +2987,8 @@ struct kernels {
                   const adamw_step *s);
     void (*transpose)(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
                       size_t cols);
+    void (*weave)(size_t jobs, size_t n, size_t k, const float *A, size_t aj, const float *B,
+                  size_t bj, size_t ldb, float *C, size_t cj, int acc); /* may be NULL */
 };
 
 /* ---- scalar: the definitions ---- */
@@ -3187,7 +3190,7 @@ static const kernels KERNELS_SCALAR = {"scalar",           ALMOST_KERNELS_SCALAR
                                        rms_scalar,         rms_back_scalar,
                                        swiglu_scalar,      swiglu_back_scalar,
                                        rope_scalar,        adamw_scalar,
-                                       transpose_scalar};
+                                       transpose_scalar,   NULL};
 
 /* ---- 128-bit vectors: SSE2 (part of x86-64) and NEON (part of AArch64) ----
  * One text for both over a few named operations. f4: four binary32, d2: two binary64,
@@ -3641,7 +3644,7 @@ static const kernels KERNELS_V128 = {
     12, chain_v128, fix_add_v128, fix_sumsq_v128, lane8_sum_v128, lane8_sumsq_v128,
     lane8_dot_v128, max_v128, add_v128, scale_v128, exp_shift_v128, softmax_back_v128,
     rms_v128, rms_back_v128, swiglu_v128, swiglu_back_v128, rope_v128, adamw_v128,
-    transpose_scalar};
+    transpose_scalar, NULL};
 #endif
 
 /* ---- AVX2 with FMA: whole vectors here, what is left over by the scalar ---- */
@@ -4062,7 +4065,7 @@ static const kernels KERNELS_AVX2 = {"avx2",
                                      swiglu_back_avx2,
                                      rope_avx2,
                                      adamw_avx2,
-                                     transpose_avx2};
+                                     transpose_avx2,     NULL};
 #endif
 
 /* ---- AVX-512: every function bit-identical to its scalar ---- */
@@ -4147,6 +4150,36 @@ AVX512 static void chain_avx512(size_t m, size_t n, size_t k, const float *A, si
         switch (m) { CHAIN_CASES(1) }
     else
         switch (m) { CHAIN_CASES(am) }
+}
+
+/* The same as chain(1, n, k, A + j*aj, 0, 1, B + j*bj, ldb, C + j*cj, 0, acc) for every j <
+ * jobs <= WEAVE. A chain alone waits for each of its terms; these wait together. */
+AVX512_INLINE void weave_jobs_avx512(const size_t jobs, size_t n, size_t k, const float *A,
+                                     size_t aj, const float *B, size_t bj, size_t ldb,
+                                     float *C, size_t cj, int acc) {
+    __mmask16 lo = MASK16(n), hi = MASK16(n <= 16 ? 0 : n - 16);
+    __m512 c0[WEAVE], c1[WEAVE], zero = _mm512_setzero_ps();
+    ALMOST_UNROLL for (size_t j = 0; j < jobs; j++) {
+        c0[j] = acc ? _mm512_maskz_loadu_ps(lo, C + j * cj) : zero;
+        c1[j] = acc ? _mm512_maskz_loadu_ps(hi, C + j * cj + 16) : zero;
+    }
+    for (size_t t = 0; t < k; t++, A++, B += ldb)
+        ALMOST_UNROLL for (size_t j = 0; j < jobs; j++) {
+            __m512 a = _mm512_set1_ps(A[j * aj]);
+            c0[j] = _mm512_fmadd_ps(a, _mm512_maskz_loadu_ps(lo, B + j * bj), c0[j]);
+            c1[j] = _mm512_fmadd_ps(a, _mm512_maskz_loadu_ps(hi, B + j * bj + 16), c1[j]);
+        }
+    ALMOST_UNROLL for (size_t j = 0; j < jobs; j++) {
+        _mm512_mask_storeu_ps(C + j * cj, lo, _mm512_add_ps(c0[j], zero)); // c + 0.0f
+        _mm512_mask_storeu_ps(C + j * cj + 16, hi, _mm512_add_ps(c1[j], zero));
+    }
+}
+#define WEAVE_CASE(jobs)                                                                   \
+    case jobs: weave_jobs_avx512(jobs, n, k, A, aj, B, bj, ldb, C, cj, acc); break;
+AVX512 static void weave_avx512(size_t jobs, size_t n, size_t k, const float *A, size_t aj,
+                                const float *B, size_t bj, size_t ldb, float *C, size_t cj,
+                                int acc) {
+    switch (jobs) { WEAVE_CASE(1) WEAVE_CASE(2) WEAVE_CASE(3) WEAVE_CASE(4) }
 }
 
 AVX512 static int fix_add_avx512(int64_t *q, const float *g, size_t n) {
@@ -4479,7 +4512,7 @@ static const kernels KERNELS_AVX512 = {"avx512",           ALMOST_KERNELS_AVX512
                                        rms_avx512,         rms_back_avx512,
                                        swiglu_avx512,      swiglu_back_avx512,
                                        rope_avx512,        adamw_avx512,
-                                       transpose_avx512};
+                                       transpose_avx512,   weave_avx512};
 #endif
 
 /* ====================================================================
@@ -7955,7 +7988,11 @@ static float att_factor(const model *m) {
  * [keys/32][S][32]; the same code makes dP out of dO and value panels. */
 static void att_scores(const kernels *k, size_t rows, size_t keys, size_t S, const float *q,
                        size_t ldq, const float *panels, float *s, size_t lds) {
-    for (size_t j = 0; j < keys; j += PANEL)
+    size_t j = 0;
+    if (rows == 1 && k->weave)
+        for (size_t jobs; (jobs = MIN((keys - j) / PANEL, (size_t)WEAVE)); j += jobs * PANEL)
+            k->weave(jobs, PANEL, S, q, 0, panels + j * S, PANEL * S, PANEL, s + j, PANEL, 0);
+    for (; j < keys; j += PANEL)
         k->chain(rows, MIN((size_t)PANEL, keys - j), S, q, ldq, 1, panels + j * S, PANEL,
                  s + j, lds, 0, NULL);
 }
@@ -8003,11 +8040,12 @@ typedef struct {
  * rows do not fall on each other in the cache (a power of two costs a third there). */
 static size_t att_row(size_t T) { return round_up(T, PANEL) + 16; }
 
-/* Scratch floats of one worker: panels of K and V, probabilities and their gradients. */
+/* Scratch floats of one worker: panels of K and V, probabilities (of WEAVE heads when there
+ * are caches) and their gradients. */
 #define ATT_TILES 8u /* tiles of queries the backward pass takes at a time */
 static size_t att_floats(size_t T, size_t S, int backward) {
     size_t panels = round_up(T, PANEL) * S, tile = CHAIN_MR * att_row(T);
-    return backward ? 2 * panels + 2 * ATT_TILES * tile : panels + tile;
+    return backward ? 2 * panels + 2 * ATT_TILES * tile : panels + WEAVE * tile;
 }
 
 /* The tile of queries [i, i+rows): p[r][j] for keys j < i+rows. */
@@ -8373,18 +8411,15 @@ static size_t cache_run(const pass *p, size_t i, size_t end, size_t *keys) {
 }
 
 /* One head, rows [i0, i1) under one prefix: scores against the prefix for all rows at
- * once, against its own cache run by run; softmax over both; values in the same order, so
- * every chain runs over positions ascending exactly as in attention_forward. */
-static void cache_attend(const pass *p, size_t i0, size_t i1, size_t head, float *s) {
+ * once, against its own cache run by run; softmax over both. */
+static void cache_scores(const pass *p, size_t i0, size_t i1, size_t head, float *s) {
     const model *m = p->m;
     const kernels *k = m->a->k;
-    size_t S = m->head_size, D = (size_t)m->s.dim, ld = qkv_cols(m), keys;
-    size_t lds = att_row(p->span_cap);
+    size_t S = m->head_size, ld = qkv_cols(m), lds = att_row(p->span_cap), keys;
     size_t g = head / (size_t)(m->s.heads / m->s.kv_heads);
     const kv *pre = p->seq[p->seq_of[i0]].prefix;
     size_t P = pre ? pre->len : 0;
     const float *q = p->act[p->l].qkv + head * S;
-    float *out = p->act[p->l].att + head * S;
     if (P) att_scores(k, i1 - i0, P, S, q + i0 * ld, ld, kv_keys(pre, m, p->l, g), s, lds);
     for (size_t i = i0, last; i < i1; i = last + 1) {
         last = cache_run(p, i, i1, &keys);
@@ -8394,23 +8429,63 @@ static void cache_attend(const pass *p, size_t i0, size_t i1, size_t head, float
         for (size_t j = i; j <= last; j++)
             att_softmax(k, run + (j - i) * lds, P + keys - (last - j), P + keys);
     }
-    if (P)
-        att_mix(k, i1 - i0, P, S, s, lds, kv_values(pre, m, p->l, g), S, out + i0 * D, D,
-                0);
+}
+
+/* att_mix of rows [i, i+rows) over the first `keys` of cache c, for heads h, h+G, ... of
+ * the key/value heads [g, g+jobs); p: probabilities, pj floats from head to head. */
+static void cache_mix(const pass *p, size_t i, size_t rows, size_t g, size_t jobs, size_t h,
+                      size_t keys, const kv *c, const float *pr, size_t pj, int acc) {
+    const model *m = p->m;
+    const kernels *k = m->a->k;
+    size_t S = m->head_size, D = (size_t)m->s.dim, G = (size_t)(m->s.heads / m->s.kv_heads);
+    size_t vj = c->cap * S;
+    const float *v = kv_values(c, m, p->l, g);
+    float *out = p->act[p->l].att + i * D + h * S;
+    if (rows == 1 && k->weave)
+        for (size_t x = 0; x < S; x += PANEL)
+            k->weave(jobs, MIN((size_t)PANEL, S - x), keys, pr, pj, v + x, vj, S, out + x,
+                     G * S, acc);
+    else
+        for (size_t j = 0; j < jobs; j++)
+            att_mix(k, rows, keys, S, pr + j * pj, att_row(p->span_cap), v + j * vj, S,
+                    out + j * G * S, D, acc);
+}
+
+/* Rows [i0, i1) under one prefix, query heads h, h+G, ... of the key/value heads [g,
+ * g+jobs): values in the order of the scores, so every chain runs over positions ascending
+ * exactly as in attention_forward. */
+static void cache_attend(const pass *p, size_t i0, size_t i1, size_t g, size_t jobs, size_t h,
+                         float *s) {
+    const kv *pre = p->seq[p->seq_of[i0]].prefix;
+    size_t lds = att_row(p->span_cap), each = (i1 - i0) * lds, keys;
+    size_t G = (size_t)(p->m->s.heads / p->m->s.kv_heads), P = pre ? pre->len : 0;
+    for (size_t j = 0; j < jobs; j++) cache_scores(p, i0, i1, h + j * G, s + j * each);
+    if (P) cache_mix(p, i0, i1 - i0, g, jobs, h, P, pre, s, each, 0);
     for (size_t i = i0, last; i < i1; i = last + 1) {
         last = cache_run(p, i, i1, &keys);
-        att_mix(k, last + 1 - i, keys, S, s + (i - i0) * lds + P, lds,
-                kv_values(p->seq[p->seq_of[i]].own, m, p->l, g), S, out + i * D, D, P > 0);
+        cache_mix(p, i, last + 1 - i, g, jobs, h, keys, p->seq[p->seq_of[i]].own,
+                  s + (i - i0) * lds + P, each, P > 0);
     }
 }
 
-/* Item = block of rows, head. */
+static size_t cache_groups(const model *m) { return ((size_t)m->s.kv_heads + WEAVE - 1) / WEAVE; }
+
+/* Item = block of rows, WEAVE key/value heads: together when every row is a sequence's only
+ * one, else one after the other. */
 static void cache_attend_task(void *ctx, size_t begin, size_t end, int worker) {
     const pass *p = ctx;
-    size_t H = (size_t)p->m->s.heads;
+    size_t K = (size_t)p->m->s.kv_heads, G = (size_t)p->m->s.heads / K;
+    size_t groups = cache_groups(p->m);
     float *s = p->work + (size_t)worker * p->work_each;
-    for (size_t i = begin; i < end; i++)
-        cache_attend(p, p->block[i / H], p->block[i / H + 1], i % H, s);
+    for (size_t i = begin; i < end; i++) {
+        size_t i0 = p->block[i / groups], i1 = p->block[i / groups + 1];
+        size_t from = i % groups * WEAVE, to = MIN(K, from + WEAVE);
+        int single = p->seq_of[i1 - 1] - p->seq_of[i0] == i1 - 1 - i0;
+        for (size_t g = from, jobs; g < to; g += jobs) {
+            jobs = single ? to - from : 1;
+            for (size_t r = 0; r < G; r++) cache_attend(p, i0, i1, g, jobs, g * G + r, s);
+        }
+    }
 }
 
 /* ---- the layers ---- */
@@ -8483,7 +8558,7 @@ static void pass_attend(pass *p) {
     const shape *s = &p->m->s;
     if (p->seq) {
         rows_for(p, 8 * (size_t)s->dim, cache_task);
-        threads_for(p->m->a, p->blocks * (size_t)s->heads, 1, cache_attend_task, p);
+        threads_for(p->m->a, p->blocks * cache_groups(p->m), 1, cache_attend_task, p);
     } else {
         threads_for(p->m->a, p->b->seqs * (size_t)s->kv_heads, 1, attend_task, p);
     }

@@ -147,6 +147,28 @@ static void numerics_chain(almost *a) {
 }
 static void test_chain(void) { numerics_levels(numerics_chain); }
 
+/* weave: as many chains of one row, and nothing written beside them. */
+static void numerics_weave(almost *a) {
+    enum { LD = PANEL + 3, K = 33, APART = K * LD };
+    static float A[WEAVE * K], B[WEAVE * APART], C[WEAVE * LD], D[WEAVE * LD];
+    rng r = test_rng(3);
+    long bad = 0;
+    for (size_t i = 0; i < COUNT(A); i++) A[i] = numerics_float(&r);
+    for (size_t i = 0; i < COUNT(B); i++) B[i] = numerics_float(&r);
+    for (size_t jobs = 1; a->k->weave && jobs <= WEAVE; jobs++)
+        for (size_t n = 1; n <= PANEL; n++) {
+            size_t k = n % 2 ? K : 0, aj = n % 3 ? K : 0, bj = n % 5 ? APART : PANEL;
+            int acc = (int)(n >> 1 & 1);
+            for (size_t i = 0; i < COUNT(C); i++) C[i] = D[i] = numerics_float(&r);
+            a->k->weave(jobs, n, k, A, aj, B, bj, LD, C, LD, acc);
+            for (size_t j = 0; j < jobs; j++)
+                a->k->chain(1, n, k, A + j * aj, 0, 1, B + j * bj, LD, D + j * LD, 0, acc, NULL);
+            bad += memcmp(C, D, sizeof C) != 0;
+        }
+    CHECK_INT(bad, 0);
+}
+static void test_weave(void) { numerics_levels(numerics_weave); }
+
 /* ---- the order of a sum, recovered from outside ----
  * One term is huge, one is minus that, the others are ones. A one survives exactly if it
  * joins the sum where the huge ones do not hide it, that is if it is not below the node of
@@ -591,6 +613,7 @@ static const test TESTS_NUMERICS[] = {
     {"numerics", "sqrt", test_sqrt},
     {"numerics", "levels", test_levels},
     {"numerics", "chain", test_chain},
+    {"numerics", "weave", test_weave},
     {"numerics", "order", test_order},
     {"numerics", "order-positive", test_order_positive},
     {"numerics", "order-products", test_order_products},
