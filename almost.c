@@ -83,9 +83,9 @@
  *     [36] STAGES                each stage over files; reward model, self-play, SFT
  *     [37] RESULTS               figures of a run
  *     [38] REPORT                a run as one page
- *     [39] RECIPES               reproduce, verify, bisect
- *     [40] KNOWN ANSWERS         kat: `name sha256` lines
- *     [41] LIMITS                what this processor can do at most
+ *     [39] LIMITS                what this processor can do at most
+ *     [40] RECIPES               reproduce, verify, bisect
+ *     [41] KNOWN ANSWERS         kat: `name sha256` lines
  *     [42] BENCH                 speeds beside the limits; plan
  *     [43] TOOLS                 tokenize, logits, generate, chat, score, ...
  *   The surface
@@ -93,7 +93,7 @@
  *     [45] PROGRAM               main, under ALMOST_MAIN
  *
  * Reading paths. Teacher: 15, 16, 18-20, 25, 27, 29-34. Auditor: the contract above,
- * 01-14, 39-40. Embedder: almost.h, 44.
+ * 01-14, 40-41. Embedder: almost.h, 44.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -218,6 +218,7 @@ struct almost {
     thread_pool *pool;     /* NULL: everything runs in the calling thread */
     float *scratch;        /* [14] packing buffers, grown on demand      */
     size_t scratch_floats;
+    double flop;           /* of products and attention so far, fused as two; for speeds */
 };
 
 /* out = x*y; returns 0 when the product does not fit. */
@@ -4920,6 +4921,7 @@ static void product_run(almost *a, product *p) {
     p->tile = p->ldx % 1024 ? p->k->tile : MIN(p->k->tile, (size_t)8); // else one cache set
     size_t tiles = (p->M + p->tile - 1) / p->tile, share = threads * MM_TILES;
     if (!p->M || !p->N) return;
+    a->flop += 2.0 * (double)p->M * (double)p->N * (double)p->K;
     p->row_tasks = p->M <= MM_FEW ? 1 : MIN(tiles, threads * ((tiles + share - 1) / share));
     p->panel_tasks = p->row_tasks >= threads ? 1 : MIN(panels, 4 * threads);
     threads_for(a, p->row_tasks * p->panel_tasks, 1, product_task, p);
@@ -5089,6 +5091,7 @@ static almost_status mm_dweight(almost *a, int64_t *Q, const weight *w, const fl
     if (!panels || !tiles || !granules) return ALMOST_OK;
     outer o = {.k = a->k, .Q = Q, .X = X, .dY = dY, .granule = granule, .ldx = ldx,
                .ldy = lddy, .N = w->n, .K = w->k, .granules = granules};
+    a->flop += 2.0 * (double)(granule[granules] - granule[0]) * (double)w->n * (double)w->k;
     o.k_tasks = (tiles + MM_INPUTS - 1) / MM_INPUTS;
     o.n_tasks = MAX((panels + MM_GROUP - 1) / MM_GROUP, 2 * threads / o.k_tasks);
     o.n_tasks = MIN(panels, o.n_tasks);
@@ -8553,9 +8556,24 @@ static void next_task(void *ctx, size_t begin, size_t end, int worker) {
     }
 }
 
+/* Operations of one layer's attention: a multiply-add for the score and one for the mixture
+ * per column of q and key that a row sees; what the mask hides does not count. */
+static double attention_flop(const pass *p) {
+    double keys = 0;
+    if (p->seq)
+        for (size_t i = 0; i < p->rows; i++) keys += (double)p->pos[i] + 1;
+    else
+        for (size_t b = 0; b < p->b->seqs; b++) {
+            double T = (double)(p->b->start[b + 1] - p->b->start[b]);
+            keys += T * (T + 1) / 2;
+        }
+    return 4 * (double)p->m->s.dim * keys;
+}
+
 /* Attention of layer l over all rows, from caches or from the batch itself. */
 static void pass_attend(pass *p) {
     const shape *s = &p->m->s;
+    p->m->a->flop += attention_flop(p);
     if (p->seq) {
         rows_for(p, 8 * (size_t)s->dim, cache_task);
         threads_for(p->m->a, p->blocks * cache_groups(p->m), 1, cache_attend_task, p);
@@ -9160,6 +9178,7 @@ static almost_status layer_backward(pass *p, int64_t *Q) {
     TRY(mm_dinput(a, p->datt, D, p->dx, D, &w->o, p->rows, 0));
     TRY(layer_weight(p, Q, &w->o, "attn_output", t->att, D, p->dx, D));
     // forward: att = attention(q, k, v)
+    a->flop += 2 * attention_flop(p);
     threads_for(a, p->b->seqs * (size_t)m->s.kv_heads, 1, attend_back_task, p);
     // forward: [q k v] = n1 Wqkv'
     TRY(mm_dinput(a, p->dn, D, p->dqkv, c, &w->qkv, p->rows, 0));
@@ -23750,7 +23769,123 @@ static almost_status report_write(almost *a, const char *folder, const char *dat
 }
 
 /* ====================================================================
- * [39] RECIPES
+ * [39] LIMITS
+ * --------------------------------------------------------------------
+ * What this processor can do at most: multiply-adds from registers, bytes
+ * from memory. Measured in turns with the work they are the limits of.
+ * Uses: [08] clock, [09] threads, [12] kernels.
+ * After this section a speed can be told as a share of the possible.
+ * ==================================================================== */
+
+#define PEAK_ROUNDS 20000 /* of 16 or 12 accumulators: well under a millisecond */
+
+/* One function per level: PEAK_ROUNDS times n independent fused multiply-adds on vectors
+ * kept in registers. Returns the operations done, multiply and add counted as two. */
+#if defined(ALMOST_X86)
+AVX512 static double peak_avx512(void) {
+    __m512 c[16], a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
+    ALMOST_UNROLL for (int i = 0; i < 16; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 16; i++) {
+            c[i] = _mm512_fmadd_ps(c[i], a, b);
+            __asm__ volatile("" : "+v"(c[i]));
+        }
+    return PEAK_ROUNDS * 16.0 * 32;
+}
+AVX2 static double peak_avx2(void) {
+    __m256 c[12], a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
+    ALMOST_UNROLL for (int i = 0; i < 12; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 12; i++) {
+            c[i] = _mm256_fmadd_ps(c[i], a, b);
+            __asm__ volatile("" : "+x"(c[i]));
+        }
+    return PEAK_ROUNDS * 12.0 * 16;
+}
+#elif defined(ALMOST_NEON)
+static double peak_neon(void) {
+    f4 c[16], a = f4_all(0.5f), b = f4_all(0.25f);
+    ALMOST_UNROLL for (int i = 0; i < 16; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 16; i++) {
+            c[i] = vfmaq_f32(c[i], a, b);
+            __asm__ volatile("" : "+w"(c[i]));
+        }
+    return PEAK_ROUNDS * 16.0 * 8;
+}
+#endif
+static double peak_scalar(void) { // multiply and add apart: what there is without vectors
+    float c[8], a = 0.5f, b = 0.25f;
+    for (int i = 0; i < 8; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 8; i++) c[i] = f32_keep(f32_keep(c[i] * a) + b);
+    volatile float sink = 0;
+    for (int i = 0; i < 8; i++) sink = sink + c[i];
+    return PEAK_ROUNDS * 8.0 * 2;
+}
+
+/* The most this machine does, whatever level the context was told to use. */
+static double peak_run(void) {
+#if defined(ALMOST_X86)
+    if (kernels_runnable(ALMOST_KERNELS_AVX512)) return peak_avx512();
+    if (kernels_runnable(ALMOST_KERNELS_AVX2)) return peak_avx2();
+#elif defined(ALMOST_NEON)
+    return peak_neon();
+#endif
+    return peak_scalar();
+}
+
+static void peak_task(void *ctx, size_t begin, size_t end, int worker) {
+    double *done = ctx;
+    (void)worker;
+    for (size_t i = begin; i < end; i++) done[i] = peak_run();
+}
+
+/* Multiply-add peak of the first `threads` threads together, in GFLOP/s (multiply and add
+ * count as two); about a millisecond. */
+static double bench_fma_peak(almost *a, int threads) {
+    double done[64], sum = 0;
+    size_t tasks = (size_t)MIN(MAX(threads, 1), 16) * 4;
+    double start = clock_seconds();
+    if (threads <= 1) peak_task(done, 0, tasks, 0);
+    else threads_for(a, tasks, 1, peak_task, done);
+    double seconds = clock_seconds() - start;
+    for (size_t i = 0; i < tasks; i++) sum += done[i];
+    return sum / MAX(seconds, 1e-9) * 1e-9;
+}
+
+typedef struct {
+    const uint64_t *p;
+    size_t words;
+    uint64_t *sums;
+} read_job;
+
+/* One block of 64 KiB; the exclusive-or keeps the loads alive. */
+static void read_task(void *ctx, size_t begin, size_t end, int worker) {
+    const read_job *j = ctx;
+    uint64_t s[8] = {0};
+    for (size_t i = begin * 8192; i + 8 <= MIN(end * 8192, j->words); i += 8)
+        ALMOST_UNROLL for (size_t l = 0; l < 8; l++) s[l] ^= j->p[i + l];
+    for (int l = 0; l < 8; l++) j->sums[worker * 8] ^= s[l];
+}
+
+/* Reads `bytes` of memory once with all threads of the context (0: with the caller alone
+ * when threads <= 1) and returns GB/s. p is the caller's, at least that large, touched. */
+static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int threads) {
+    uint64_t sums[THREADS_MOST * 8] = {0};
+    read_job j = {p, bytes / 8, sums};
+    size_t blocks = (j.words + 8191) / 8192;
+    double start = clock_seconds();
+    if (threads <= 1) read_task(&j, 0, blocks, 0);
+    else threads_for(a, blocks, 1, read_task, &j);
+    volatile uint64_t sink = 0;
+    double seconds = clock_seconds() - start;
+    for (int i = 0; i < THREADS_MOST; i++) sink = sink ^ sums[8 * i];
+    return (double)bytes / MAX(seconds, 1e-9) * 1e-9;
+}
+
+/* ====================================================================
+ * [40] RECIPES
  * --------------------------------------------------------------------
  * A run is a text file of commands, executed in order in one folder. The
  * manifest keeps, per line, what went in and what came out by SHA-256; a
@@ -24096,19 +24231,63 @@ static almost_status recipe_folders(recipe *p, recipe_stage *s) {
     return ALMOST_OK;
 }
 
-/* timing.jsonl: the one file that may differ between two runs of one configuration. */
-static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s,
-                                   double seconds, int kept) {
+/* The work of a stage, or of all: a rate is known where there were products. */
+typedef struct { double seconds, gflop, most; } recipe_rate; /* most: at peak, in that time */
+
+/* The multiply-add peak of all threads now, in GFLOP/s, over a hundredth of a second. */
+static double recipe_peak(almost *a) {
+    double end = clock_seconds() + 0.01, sum = 0;
+    int n = 0;
+    do sum += bench_fma_peak(a, threads_count(a)), n++;
+    while (clock_seconds() < end);
+    return sum / n;
+}
+
+static void recipe_rate_put(text *t, const recipe_rate *r) {
+    text_str(t, ", \"seconds\": ");
+    text_fixed(t, r->seconds, 3);
+    text_str(t, ", \"gflop\": ");
+    text_fixed(t, r->gflop, 3);
+    text_str(t, ", \"gflop_per_second\": ");
+    text_fixed(t, r->gflop / MAX(r->seconds, 1e-9), 2);
+    text_str(t, ", \"of_peak\": ");
+    text_fixed(t, r->gflop / MAX(r->most, 1e-9), 4);
+    text_str(t, "}\n");
+}
+
+/* timing.jsonl: the one file that may differ between two runs of one configuration. A line
+ * per stage, the last for all that ran now. */
+static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s, int kept,
+                                   const recipe_rate *r, const recipe_rate *all) {
     char path[CALL_PATH];
     text_fmt(t, "{\"command\": ");
     json_put(t, s->line, strlen(s->line));
-    text_fmt(t, ", \"kept\": %s, \"seconds\": ", kept ? "true" : "false");
-    text_fixed(t, seconds, 3);
-    text_str(t, "}\n");
+    text_fmt(t, ", \"kept\": %s", kept ? "true" : "false");
+    recipe_rate_put(t, r);
+    if (p->done == p->n) {
+        text_str(t, "{\"command\": \"all stages\"");
+        recipe_rate_put(t, all);
+    }
     TRY(text_status(t));
     if (!path_join(path, sizeof path, p->folder, "timing.jsonl"))
         return fail(p->a, ALMOST_ERR_LIMIT, "%s: the path is too long", p->folder);
     return file_write(p->a, path, t->s, t->n);
+}
+
+/* The whole run's rate in words, to whoever follows its progress. */
+static almost_status recipe_rate_say(recipe *p, const recipe_rate *all) {
+    text t;
+    text_init(&t, p->a);
+    text_fixed(&t, all->gflop, 0);
+    text_str(&t, " GFLOP in ");
+    text_fixed(&t, all->seconds, 0);
+    text_str(&t, " s: ");
+    text_fixed(&t, 100 * all->gflop / MAX(all->most, 1e-9), 1);
+    text_str(&t, " % of the multiply-add peak; each stage's share is in timing.jsonl");
+    almost_status s = text_status(&t);
+    if (s == ALMOST_OK) s = progress(p->a, "arithmetic", 0, 0, t.s);
+    text_free(&t);
+    return s;
 }
 
 /* Removes what a killed run left half written, in every folder the recipe writes to. */
@@ -24129,13 +24308,15 @@ static almost_status recipe_sweep(recipe *p) {
 static almost_status recipe_run(recipe *p) {
     const json *recorded = recipe_recorded(p);
     text timing;
+    recipe_rate all = {0, 0, 0};
     almost_status st = ALMOST_OK;
     text_init(&timing, p->a);
     TRY(dir_make(p->a, p->folder));
     TRY(recipe_sweep(p));
+    double peak = recipe_peak(p->a);
     for (size_t i = 0; i < p->n && st == ALMOST_OK; i++) {
         recipe_stage *s = &p->stage[i];
-        double began = clock_seconds();
+        double began = clock_seconds(), flop = p->a->flop, before = peak;
         char title[96];
         snprintf(title, sizeof title, "[%zu/%zu] %.40s", i + 1, p->n, s->c.cmd->name);
         st = recipe_key(p, s);
@@ -24151,9 +24332,13 @@ static almost_status recipe_run(recipe *p) {
             p->done = i + 1;
             if (!kept || p->done == p->n) st = recipe_save(p);
         }
-        if (st == ALMOST_OK)
-            st = recipe_timing(p, &timing, s, clock_seconds() - began, kept);
+        recipe_rate r = {clock_seconds() - began, 1e-9 * (p->a->flop - flop), 0};
+        if (!kept) peak = recipe_peak(p->a);
+        r.most = r.seconds * (before + peak) / 2;
+        all = (recipe_rate){all.seconds + r.seconds, all.gflop + r.gflop, all.most + r.most};
+        if (st == ALMOST_OK) st = recipe_timing(p, &timing, s, kept, &r, &all);
     }
+    if (st == ALMOST_OK) st = recipe_rate_say(p, &all);
     text_free(&timing);
     return st;
 }
@@ -24547,7 +24732,7 @@ static const command RUN_COMMANDS[] = {
 };
 
 /* ====================================================================
- * [40] KNOWN ANSWERS
+ * [41] KNOWN ANSWERS
  * --------------------------------------------------------------------
  * `almost kat`: one line `name sha256` per class of operation and per stage
  * of a pipeline in miniature. Two machines agree on everything this file
@@ -25398,122 +25583,6 @@ static almost_status kat_run(almost *a, almost_write_fn write, void *user) {
 }
 
 /* ====================================================================
- * [41] LIMITS
- * --------------------------------------------------------------------
- * What this processor can do at most: multiply-adds from registers, bytes
- * from memory. Measured in turns with the work they are the limits of.
- * Uses: [08] clock, [09] threads, [12] kernels.
- * After this section a speed can be told as a share of the possible.
- * ==================================================================== */
-
-#define PEAK_ROUNDS 20000 /* of 16 or 12 accumulators: well under a millisecond */
-
-/* One function per level: PEAK_ROUNDS times n independent fused multiply-adds on vectors
- * kept in registers. Returns the operations done, multiply and add counted as two. */
-#if defined(ALMOST_X86)
-AVX512 static double peak_avx512(void) {
-    __m512 c[16], a = _mm512_set1_ps(0.5f), b = _mm512_set1_ps(0.25f);
-    ALMOST_UNROLL for (int i = 0; i < 16; i++) c[i] = b;
-    for (int r = 0; r < PEAK_ROUNDS; r++)
-        ALMOST_UNROLL for (int i = 0; i < 16; i++) {
-            c[i] = _mm512_fmadd_ps(c[i], a, b);
-            __asm__ volatile("" : "+v"(c[i]));
-        }
-    return PEAK_ROUNDS * 16.0 * 32;
-}
-AVX2 static double peak_avx2(void) {
-    __m256 c[12], a = _mm256_set1_ps(0.5f), b = _mm256_set1_ps(0.25f);
-    ALMOST_UNROLL for (int i = 0; i < 12; i++) c[i] = b;
-    for (int r = 0; r < PEAK_ROUNDS; r++)
-        ALMOST_UNROLL for (int i = 0; i < 12; i++) {
-            c[i] = _mm256_fmadd_ps(c[i], a, b);
-            __asm__ volatile("" : "+x"(c[i]));
-        }
-    return PEAK_ROUNDS * 12.0 * 16;
-}
-#elif defined(ALMOST_NEON)
-static double peak_neon(void) {
-    f4 c[16], a = f4_all(0.5f), b = f4_all(0.25f);
-    ALMOST_UNROLL for (int i = 0; i < 16; i++) c[i] = b;
-    for (int r = 0; r < PEAK_ROUNDS; r++)
-        ALMOST_UNROLL for (int i = 0; i < 16; i++) {
-            c[i] = vfmaq_f32(c[i], a, b);
-            __asm__ volatile("" : "+w"(c[i]));
-        }
-    return PEAK_ROUNDS * 16.0 * 8;
-}
-#endif
-static double peak_scalar(void) { // multiply and add apart: what there is without vectors
-    float c[8], a = 0.5f, b = 0.25f;
-    for (int i = 0; i < 8; i++) c[i] = b;
-    for (int r = 0; r < PEAK_ROUNDS; r++)
-        ALMOST_UNROLL for (int i = 0; i < 8; i++) c[i] = f32_keep(f32_keep(c[i] * a) + b);
-    volatile float sink = 0;
-    for (int i = 0; i < 8; i++) sink = sink + c[i];
-    return PEAK_ROUNDS * 8.0 * 2;
-}
-
-/* The most this machine does, whatever level the context was told to use. */
-static double peak_run(void) {
-#if defined(ALMOST_X86)
-    if (kernels_runnable(ALMOST_KERNELS_AVX512)) return peak_avx512();
-    if (kernels_runnable(ALMOST_KERNELS_AVX2)) return peak_avx2();
-#elif defined(ALMOST_NEON)
-    return peak_neon();
-#endif
-    return peak_scalar();
-}
-
-static void peak_task(void *ctx, size_t begin, size_t end, int worker) {
-    double *done = ctx;
-    (void)worker;
-    for (size_t i = begin; i < end; i++) done[i] = peak_run();
-}
-
-/* Multiply-add peak of the first `threads` threads together, in GFLOP/s (multiply and add
- * count as two); about a millisecond. */
-static double bench_fma_peak(almost *a, int threads) {
-    double done[64], sum = 0;
-    size_t tasks = (size_t)MIN(MAX(threads, 1), 16) * 4;
-    double start = clock_seconds();
-    if (threads <= 1) peak_task(done, 0, tasks, 0);
-    else threads_for(a, tasks, 1, peak_task, done);
-    double seconds = clock_seconds() - start;
-    for (size_t i = 0; i < tasks; i++) sum += done[i];
-    return sum / MAX(seconds, 1e-9) * 1e-9;
-}
-
-typedef struct {
-    const uint64_t *p;
-    size_t words;
-    uint64_t *sums;
-} read_job;
-
-/* One block of 64 KiB; the exclusive-or keeps the loads alive. */
-static void read_task(void *ctx, size_t begin, size_t end, int worker) {
-    const read_job *j = ctx;
-    uint64_t s[8] = {0};
-    for (size_t i = begin * 8192; i + 8 <= MIN(end * 8192, j->words); i += 8)
-        ALMOST_UNROLL for (size_t l = 0; l < 8; l++) s[l] ^= j->p[i + l];
-    for (int l = 0; l < 8; l++) j->sums[worker * 8] ^= s[l];
-}
-
-/* Reads `bytes` of memory once with all threads of the context (0: with the caller alone
- * when threads <= 1) and returns GB/s. p is the caller's, at least that large, touched. */
-static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int threads) {
-    uint64_t sums[THREADS_MOST * 8] = {0};
-    read_job j = {p, bytes / 8, sums};
-    size_t blocks = (j.words + 8191) / 8192;
-    double start = clock_seconds();
-    if (threads <= 1) read_task(&j, 0, blocks, 0);
-    else threads_for(a, blocks, 1, read_task, &j);
-    volatile uint64_t sink = 0;
-    double seconds = clock_seconds() - start;
-    for (int i = 0; i < THREADS_MOST; i++) sink = sink ^ sums[8 * i];
-    return (double)bytes / MAX(seconds, 1e-9) * 1e-9;
-}
-
-/* ====================================================================
  * [42] BENCH
  * --------------------------------------------------------------------
  * How fast the parts are, and what a run will need. Every rate stands
@@ -25521,7 +25590,7 @@ static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int t
  * because the clocks of shared machines move by the second: a share is the
  * median of paired ratios. Times go to stdout and into no file.
  * Uses: [06] hashing, [07] random, [09] threads, [14]-[16], [19], [22],
- * [26] training, [35] commands, [39] recipes, [41] limits.
+ * [26] training, [35] commands, [39] limits, [40] recipes.
  * After this section nobody has to guess where time and memory go.
  * ==================================================================== */
 
@@ -26755,7 +26824,7 @@ static const command BENCH_COMMANDS[] = {
  * --------------------------------------------------------------------
  * Commands that use or look at a model: tokenize, logits, info, convert,
  * hash, generate, chat, score; and the table of all commands, from which
- * help is printed. Uses: [15]-[22], [35]-[40].
+ * help is printed. Uses: [15]-[22], [35]-[41].
  * After this section every command of the program can be run by its words.
  * ==================================================================== */
 
