@@ -8027,9 +8027,11 @@ static void att_mix(const kernels *k, size_t rows, size_t keys, size_t S, const 
  * never read. */
 static void att_panels(const kernels *k, float *panels, const float *rows, size_t ld,
                        size_t n, size_t S) {
-    for (size_t j = 0; j < n; j += PANEL)
+    for (size_t j = 0; j < n; j += PANEL) {
+        for (size_t i = j + PANEL; i < MIN(n, j + 2 * PANEL); i++) floats_ask(rows + i * ld, S);
         k->transpose(panels + j * S, PANEL, rows + j * ld, ld, MIN((size_t)PANEL, n - j),
                      S);
+    }
 }
 
 /* ---- causal attention of one head over one whole sequence ---- */
@@ -8081,7 +8083,11 @@ static void att_tile_backward(const kernels *k, const att_head *h, size_t i, siz
                               float *dq) {
     att_scores(k, rows, i + rows, h->S, dout + i * h->ldo, h->ldo, h->Vp, ds, ldp);
     for (size_t r = 0; r < rows; r++) {
-        size_t at = (i + r) * h->ldo;
+        size_t at = (i + r) * h->ldo, next = at + rows * h->ldo;
+        if (i + rows + r < h->T) {
+            floats_ask(dout + next, h->S);
+            floats_ask(h->out + next, h->S);
+        }
         float d = (float)k->lane8_dot(dout + at, h->out + at, h->S);
         k->softmax_back(ds + r * ldp, p + r * ldp, d, i + rows);
     }
@@ -9123,6 +9129,7 @@ static void attend_back_task(void *ctx, size_t begin, size_t end, int worker) {
         for (size_t j = 0; j < T; j++) {
             memset(dK + j * ld, 0, S * sizeof *dK);
             memset(dV + j * ld, 0, S * sizeof *dV);
+            floats_ask(dq + j * ld, G * S);
         }
         att_panels(k, Kp, t->qkv + k_at, ld, T, S);
         att_panels(k, Vp, t->qkv + k_at + m->kv_cols, ld, T, S);
