@@ -2999,7 +2999,7 @@ struct kernels {
  * CHAIN_MR, j < n <= PANEL, starting from C when acc, else from +0. One final "+ 0.0f"
  * gives a zero the plus sign, so terms that multiply by zero change nothing and k may be
  * padded with finite zeros. Reads and writes nothing beyond n columns. A level may
- * ask for one line of `ahead` per term; NULL: nothing to ask for. */
+ * ask for a line or two of `ahead` per term; NULL: nothing to ask for. */
 static void chain_scalar(size_t m, size_t n, size_t k, const float *A, size_t am, size_t ak,
                          const float *B, size_t ldb, float *C, size_t ldc, int acc,
                          const wish *ahead) {
@@ -4892,12 +4892,12 @@ typedef struct {
 
 /* The block Y[row.., panels q0..q1] (+)= X times panels, terms [t0, t0+depth). A panel's
  * block stays near while the row tiles pass; X needs no packing: the rows of a tile are
- * read as so many streams. Y is claimed while the chains run, and the first two tiles ask
- * for half of the next panel's block each; a single tile asks for what it needs soon: both
- * double the speed of decoding. */
+ * read as so many streams. Y is claimed while the chains run. Two tiles ask for half of
+ * the next panel's block each; where rows are few, so that panels come from far, the tile
+ * before them asks for its own lines ahead: both double the speed of decoding. */
 static void product_block(const product *p, size_t row, size_t rows, size_t q0, size_t q1,
                           size_t t0, size_t depth) {
-    size_t tiles = (rows + p->tile - 1) / p->tile;
+    size_t tiles = (rows + p->tile - 1) / p->tile, few = rows <= MM_FEW;
     for (size_t q = q0; q < q1; q++)
         for (size_t i = 0; i < tiles; i++) {
             size_t r = part_begin(rows, tiles, i), m = part_begin(rows, tiles, i + 1) - r;
@@ -4909,11 +4909,12 @@ static void product_block(const product *p, size_t row, size_t rows, size_t q0, 
                 ALMOST_CLAIM(Y + j * p->ldy);
                 ALMOST_CLAIM(Y + j * p->ldy + n - 1);
             }
-            int more = i < 2 && q + 1 < q1;
-            wish next = {B + p->stride + i * depth * (PANEL / 2), PANEL / 2};
-            wish stream = {B + MM_STREAM, PANEL};
+            wish own = {B + MM_STREAM, PANEL};
+            wish next = {B + p->stride + (MAX(i, few) - few) * depth * (PANEL / 2),
+                         PANEL / 2};
+            int more = i < few + 2 && q + 1 < q1;
             p->k->chain(m, n, depth, X, p->ldx, 1, B, PANEL, Y, p->ldy, p->acc || t0 > 0,
-                        tiles == 1 ? &stream : more ? &next : NULL);
+                        i < few ? &own : more ? &next : NULL);
         }
 }
 
