@@ -4122,8 +4122,8 @@ AVX512_INLINE void chain_rows_avx512(const size_t m, size_t n, size_t k, const f
         c1[i] = acc ? _mm512_maskz_loadu_ps(hi, C + i * ldc + 16) : zero;
     }
     const float *soon = ahead ? ahead->at : B; // B is near already: costs nothing
-    size_t step = ahead ? ahead->step : 0;
-    for (size_t t = 0; t < k; t++, A += ak, B += ldb, soon += am == 1 ? step : all ? PANEL : PANEL / 2) {
+    size_t step = am != 1 ? (all ? PANEL : PANEL / 2) : ahead ? ahead->step : 0;
+    for (size_t t = 0; t < k; t++, A += ak, B += ldb, soon += step) {
         if (am != 1) {
             line_ask(soon);
             if (all) line_ask(soon + 16);
