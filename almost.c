@@ -3689,6 +3689,8 @@ AVX2_INLINE void chain_rows_avx2(const size_t m, const int part, __m256i lo, __m
         }
     }
     for (size_t t = 0; t < k; t++, A += ak, B += ldb) {
+        if (m == 1) // panels pass once: ask 8 KiB ahead
+            _mm_prefetch((const char *)(B + 2048), _MM_HINT_T0);
         __m256 b0 = part ? _mm256_maskload_ps(B, lo) : _mm256_loadu_ps(B);
         __m256 b1 = part ? _mm256_maskload_ps(B + 8, hi) : _mm256_loadu_ps(B + 8);
         ALMOST_UNROLL for (size_t i = 0; i < m; i++) {
