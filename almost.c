@@ -23849,6 +23849,29 @@ AVX2 static double peak_avx2(void) {
         }
     return PEAK_ROUNDS * 12.0 * 16;
 }
+/* The same for bytes: four products of 8 bits join each sum of 32. */
+ALMOST_TARGET("avx512f,avx512vnni") static double peak_vnni(void) {
+    __m512i c[16], a = _mm512_set1_epi8(3), b = _mm512_set1_epi8(-2);
+    ALMOST_UNROLL for (int i = 0; i < 16; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 16; i++) {
+            c[i] = _mm512_dpbusd_epi32(c[i], a, b);
+            __asm__ volatile("" : "+v"(c[i]));
+        }
+    return PEAK_ROUNDS * 16.0 * 128;
+}
+AVX2 static double peak_maddubs(void) {
+    __m256i c[8], a = _mm256_set1_epi8(3), b = _mm256_set1_epi8(-2), w = _mm256_set1_epi16(1);
+    ALMOST_UNROLL for (int i = 0; i < 8; i++) c[i] = b;
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 8; i++) {
+            __m256i p = _mm256_maddubs_epi16(a, b);
+            __asm__ volatile("" : "+x"(p)); // not taken out of the loop
+            c[i] = _mm256_add_epi32(c[i], _mm256_madd_epi16(p, w));
+            __asm__ volatile("" : "+x"(c[i]));
+        }
+    return PEAK_ROUNDS * 8.0 * 64;
+}
 #elif defined(ALMOST_NEON)
 static double peak_neon(void) {
     f4 c[16], a = f4_all(0.5f), b = f4_all(0.25f);
@@ -23859,6 +23882,19 @@ static double peak_neon(void) {
             __asm__ volatile("" : "+w"(c[i]));
         }
     return PEAK_ROUNDS * 16.0 * 8;
+}
+static double peak_neon_int8(void) {
+    int8x8_t a = vdup_n_s8(3), b = vdup_n_s8(-2);
+    int32x4_t c[8];
+    ALMOST_UNROLL for (int i = 0; i < 8; i++) c[i] = vdupq_n_s32(0);
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 8; i++) {
+            int16x8_t p = vmull_s8(a, b);
+            __asm__ volatile("" : "+w"(p)); // not taken out of the loop
+            c[i] = vpadalq_s16(c[i], p);
+            __asm__ volatile("" : "+w"(c[i]));
+        }
+    return PEAK_ROUNDS * 8.0 * 16;
 }
 #endif
 static double peak_scalar(void) { // multiply and add apart: what there is without vectors
@@ -23871,8 +23907,28 @@ static double peak_scalar(void) { // multiply and add apart: what there is witho
     return PEAK_ROUNDS * 8.0 * 2;
 }
 
+static double peak_scalar_int8(void) {
+    volatile int8_t x = 3;
+    int32_t c[8] = {0};
+    for (int r = 0; r < PEAK_ROUNDS; r++)
+        ALMOST_UNROLL for (int i = 0; i < 8; i++) c[i] += (int32_t)x * (i - 4);
+    volatile int32_t sink = 0;
+    for (int i = 0; i < 8; i++) sink = sink + c[i];
+    return PEAK_ROUNDS * 8.0 * 2;
+}
+
 /* The most this machine does, whatever level the context was told to use. */
-static double peak_run(void) {
+static double peak_int8(void) {
+#if defined(ALMOST_X86)
+    if (kernels_runnable(ALMOST_KERNELS_AVX512) && __builtin_cpu_supports("avx512vnni"))
+        return peak_vnni();
+    if (kernels_runnable(ALMOST_KERNELS_AVX2)) return peak_maddubs();
+#elif defined(ALMOST_NEON)
+    return peak_neon_int8();
+#endif
+    return peak_scalar_int8();
+}
+static double peak_f32(void) {
 #if defined(ALMOST_X86)
     if (kernels_runnable(ALMOST_KERNELS_AVX512)) return peak_avx512();
     if (kernels_runnable(ALMOST_KERNELS_AVX2)) return peak_avx2();
@@ -23882,23 +23938,31 @@ static double peak_run(void) {
     return peak_scalar();
 }
 
+typedef struct {
+    double (*run)(void);
+    double done[64];
+} peak_job;
+
 static void peak_task(void *ctx, size_t begin, size_t end, int worker) {
-    double *done = ctx;
+    peak_job *j = ctx;
     (void)worker;
-    for (size_t i = begin; i < end; i++) done[i] = peak_run();
+    for (size_t i = begin; i < end; i++) j->done[i] = j->run();
 }
 
-/* Multiply-add peak of the first `threads` threads together, in GFLOP/s (multiply and add
- * count as two); about a millisecond. */
-static double bench_fma_peak(almost *a, int threads) {
-    double done[64], sum = 0;
+/* The peak of the first `threads` threads together, in 1e9 operations a second (multiply
+ * and add count as two); about a millisecond. */
+static double bench_peak(almost *a, int threads, double (*run)(void)) {
+    peak_job j = {.run = run};
     size_t tasks = (size_t)MIN(MAX(threads, 1), 16) * 4;
-    double start = clock_seconds();
-    if (threads <= 1) peak_task(done, 0, tasks, 0);
-    else threads_for(a, tasks, 1, peak_task, done);
+    double start = clock_seconds(), sum = 0;
+    if (threads <= 1) peak_task(&j, 0, tasks, 0);
+    else threads_for(a, tasks, 1, peak_task, &j);
     double seconds = clock_seconds() - start;
-    for (size_t i = 0; i < tasks; i++) sum += done[i];
+    for (size_t i = 0; i < tasks; i++) sum += j.done[i];
     return sum / MAX(seconds, 1e-9) * 1e-9;
+}
+static double bench_fma_peak(almost *a, int threads) {
+    return bench_peak(a, threads, peak_f32);
 }
 
 typedef struct {
@@ -25705,16 +25769,19 @@ static void *speed_memory(speeds *b) {
     return b->memory;
 }
 
-/* The machine's limit now, looked at for so many seconds: GFLOP/s of multiply-adds, or GB/s
- * of reading. Every sample is the same amount of work, so the mean rate is their harmonic
- * mean. */
-static double speed_limit(speeds *b, int reads, int threads, double seconds) {
+enum limit { LIMIT_FMA, LIMIT_READ, LIMIT_INT8 };
+
+/* The machine's limit now, looked at for so many seconds: GFLOP/s of multiply-adds, GB/s
+ * of reading, or 1e9 operations a second on bytes. Every sample is the same amount of work,
+ * so the mean rate is their harmonic mean. */
+static double speed_limit(speeds *b, enum limit of, int threads, double seconds) {
     double begun = clock_seconds(), inverse = 0;
     int n = 0;
     do {
         double rate =
-            reads ? bench_read_bandwidth(b->a, b->memory, SPEED_READ_BYTES, threads)
-                  : bench_fma_peak(b->a, threads);
+            of == LIMIT_READ ? bench_read_bandwidth(b->a, b->memory, SPEED_READ_BYTES, threads)
+            : of == LIMIT_INT8 ? bench_peak(b->a, threads, peak_int8)
+                               : bench_fma_peak(b->a, threads);
         inverse += 1 / MAX(rate, 1e-9);
         n++;
     } while (clock_seconds() - begun < seconds);
@@ -25738,9 +25805,9 @@ static almost_status speed_turn(const speed_job *j, double *rate, double *second
 static almost_status speed_look(speeds *b, const speed_job *j, double seconds,
                                 double *rate) {
     speed_job rival = {.work = j->rival, .ctx = j->ctx};
-    int reads = j->gbyte > 0;
+    enum limit of = j->gbyte > 0 ? LIMIT_READ : LIMIT_FMA;
     if (!j->rival) {
-        *rate = speed_limit(b, reads, j->threads, seconds) / (reads ? j->gbyte : j->gflop);
+        *rate = speed_limit(b, of, j->threads, seconds) / (of ? j->gbyte : j->gflop);
         return ALMOST_OK;
     }
     TRY(speed_turn(&rival, rate, &seconds));
@@ -25959,15 +26026,17 @@ static double memory_trained(const shape *s) {
  * tells how steady the machine is. */
 static almost_status speed_machine(speeds *b, const speed_case *k) {
     double rate[SPEED_ROUNDS], best = 0;
-    int reads = k->n[1], threads = k->n[0] ? 1 : threads_count(b->a);
-    if (reads && !speed_memory(b)) return ALMOST_ERR_MEMORY;
+    int threads = k->n[0] ? 1 : threads_count(b->a);
+    enum limit of = (enum limit)k->n[1];
+    if (of == LIMIT_READ && !speed_memory(b)) return ALMOST_ERR_MEMORY;
     for (int i = 0; i < b->rounds; i++) {
-        rate[i] = speed_limit(b, reads, threads, SPEED_LIMIT_SECONDS);
+        rate[i] = speed_limit(b, of, threads, SPEED_LIMIT_SECONDS);
         best = MAX(best, rate[i]);
     }
     double middle = speed_median(rate, (size_t)b->rounds);
     speed_figure f = {middle, best, middle / best};
-    return speed_show(b, reads ? "GB/s" : "GFLOP/s", &f);
+    static const char *const unit[] = {"GFLOP/s", "GB/s", "GOP/s"};
+    return speed_show(b, unit[of], &f);
 }
 
 /* ---- products ---- */
@@ -26356,10 +26425,12 @@ static almost_status speed_rows(speeds *b, const speed_case *k) {
 
 /* Names that end in '_' get the number of threads, "1t" or "2t". */
 static const speed_case SPEED_CASES[] = {
-    {"fma_peak_", 0, speed_machine, {1, 0}},
-    {"fma_peak_", 0, speed_machine, {0, 0}},
-    {"read_bandwidth_", 0, speed_machine, {1, 1}},
-    {"read_bandwidth_", 0, speed_machine, {0, 1}},
+    {"fma_peak_", 0, speed_machine, {1, LIMIT_FMA}},
+    {"fma_peak_", 0, speed_machine, {0, LIMIT_FMA}},
+    {"int8_peak_", 0, speed_machine, {1, LIMIT_INT8}},
+    {"int8_peak_", 0, speed_machine, {0, LIMIT_INT8}},
+    {"read_bandwidth_", 0, speed_machine, {1, LIMIT_READ}},
+    {"read_bandwidth_", 0, speed_machine, {0, LIMIT_READ}},
     {"gemm_f32_1024", 0, speed_products, {PRODUCT_FORWARD, 1024, 1024, 1024}},
     {"gemm_f32_2048x128x384", 0, speed_products, {PRODUCT_FORWARD, 2048, 128, 384}},
     {"gemm_f32_2048x256x768", 0, speed_products, {PRODUCT_FORWARD, 2048, 256, 768}},
