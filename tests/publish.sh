@@ -38,3 +38,20 @@ fill results <"$run/results.txt"
 } | fill recipe
 if [ -s build/matrix.md ]; then fill matrix <build/matrix.md; fi # of sh tests/matrix.sh --table build/matrix.md
 if [ -s build/peers.md ]; then fill peers <build/peers.md; fi # of make peers LLAMA=FOLDER
+if [ -s build/bench.txt ]; then # of ./almost bench --rounds 9 >build/bench.txt, on an idle machine
+    { echo '```'; cat build/bench.txt; echo '```'; } | fill bench
+fi
+# Stages in order with what they did, if this folder's run did them all itself.
+if ! grep -q '"kept": true' "$run/timing.jsonl"; then
+    {
+        echo "| stage | seconds | GFLOP/s | of the multiply-add peak |"
+        echo "|---|---:|---:|---:|"
+        sed -n 's/^{"command": "\([^"]*\)".*"seconds": \([0-9.]*\).*"gflop_per_second": \([0-9.]*\), "of_peak": \([0-9.]*\).*/\1|\2|\3|\4/p' \
+            "$run/timing.jsonl" | awk -F'|' '{
+                n = split($1, word, " "); name = word[1]
+                for (i = 2; i <= n; i++) # where it writes to tells stages of one name apart
+                    if (word[i] ~ /^(out|kind)=/) {sub(/^[a-z]*=/, "", word[i]); name = name " " word[i]}
+                if ($1 == "all stages") name = $1
+                printf "| %s | %.1f | %.1f | %.0f %% |\n", name, $2, $3, 100 * $4}'
+    } | fill rates
+fi
