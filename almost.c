@@ -26173,7 +26173,8 @@ static almost_status speed_train_job(speeds *b, const speed_case *k, speed_train
                    .threads = threads_count(a), .work = speed_train_once, .ctx = p};
     if (k->n[5] == TRAIN_ALONE) j.rival = speed_train_alone, j.times = j.threads;
     if (k->n[5] == TRAIN_FREE) j.rival = speed_train_free, j.times = 1;
-    if (k->n[5] != TRAIN_MEMORY) return speed_report(b, &j, k->large ? 1 : b->rounds);
+    int rounds = k->large ? MIN(b->rounds, 3) : b->rounds;
+    if (k->n[5] != TRAIN_MEMORY) return speed_report(b, &j, rounds);
     TRY(speed_train_once(p));
     double used = 1e-6 * (double)(a->peak - before);
     double least = 1e-6 * (memory_trained(&s) + memory_activations(a, &s));
