@@ -33,7 +33,7 @@ one: build/one.c
 
 build/one.c: $(SOURCES)
 	@mkdir -p build
-	cat almost.h almost.c > $@
+	{ echo '#define _POSIX_C_SOURCE 200809L'; cat almost.h almost.c; } > $@
 
 # ---- the main job ----------------------------------------------------------
 reproduce: almost

@@ -9,7 +9,7 @@
  *
  * Build.  Library:  cc -O2 -c almost.c
  *         Program:  cc -O2 -DALMOST_MAIN almost.c -o almost -lpthread
- *         One file: cat almost.h almost.c > one.c
+ *         One file: make one, or cat almost.h almost.c > one.c (-std=gnu11)
  *
  * The contract, ANC-1: every result is a defined order of correctly rounded
  * operations or an exact integer, so that instruction set, compiler, optimisation

@@ -118,6 +118,7 @@ cell() {
     binary=$(echo "$cell" | tr -c 'a-zA-Z0-9\n' -)
     if ! command -v "$compiler" >/dev/null; then say "$cell" "$compiler" "skipped: not here"
     elif build "$binary" "$compiler" "$@" -DALMOST_MAIN almost.c $libs; then
+        [ -e "$out/$binary.exe" ] && binary=$binary.exe # as compilers for Windows name it
         try "$cell" "$(tools "$compiler" ${under%% *})" "$runs" $under $out/$binary
         [ -n "$hostile" ] && rm -f "$out/$binary"
     elif [ -n "$hostile" ] && grep -q 'error.*almost:' $out/log; then
@@ -208,7 +209,7 @@ cell glibc-dynamic "kat tiny" gcc -O2 $strict
 need musl-gcc musl-tools
 cell musl-static "kat tiny" musl-gcc -O2 $static
 if want one-file; then
-    cat almost.h almost.c >$out/one.c
+    make -s build/one.c && cp build/one.c $out/one.c
     if build one gcc -O2 $static -DALMOST_MAIN $out/one.c $libs; then try one-file "$(tools gcc)" kat $out/one
     else say one-file "" "FAILED: $(grep -m 1 error $out/log)"; fi
 fi
