@@ -1391,7 +1391,9 @@ static void os_sync_folder(const char *path) { (void)path; }
 static enum os_kind os_stat(const char *path, uint64_t *size) {
     wchar_t w[OS_PATH];
     struct _stat64 s;
-    if (_wstat64(os_wide(w, path), &s)) return OS_NOTHING;
+    size_t n = wcslen(os_wide(w, path)); // "data/" is refused, "data" and "c:/" are not
+    while (n > 1 && (w[n - 1] == '/' || w[n - 1] == '\\') && w[n - 2] != ':') w[--n] = 0;
+    if (_wstat64(w, &s)) return OS_NOTHING;
     *size = (uint64_t)s.st_size;
     return s.st_mode & _S_IFDIR ? OS_FOLDER : s.st_mode & _S_IFREG ? OS_FILE : OS_OTHER;
 }
