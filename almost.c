@@ -4810,7 +4810,7 @@ static almost_status kernels_selftest(almost *a) {
 #endif
 
 /* Asks for n floats: the next row while one is worked on, in loops over rows that do little
- * with each float; there waiting for memory is half of the time. */
+ * with each float and so mostly wait for memory. */
 static void floats_ask(const float *x, size_t n) {
     for (size_t i = 0; i < n; i += 16) ALMOST_FETCH(x + i);
 }
@@ -4898,7 +4898,7 @@ typedef struct {
  * block stays near while the row tiles pass; X needs no packing: the rows of a tile are
  * read as so many streams. Y is claimed while the chains run. Two tiles ask for half of
  * the next panel's block each; where rows are few, so that panels come from far, the tile
- * before them asks for its own lines ahead: both double the speed of decoding. */
+ * before them asks for its own lines ahead: else decoding waits for memory. */
 static void product_block(const product *p, size_t row, size_t rows, size_t q0, size_t q1,
                           size_t t0, size_t depth) {
     size_t tiles = (rows + p->tile - 1) / p->tile, few = rows <= MM_FEW;
@@ -23820,8 +23820,9 @@ static almost_status report_write(almost *a, const char *folder, const char *dat
 /* ====================================================================
  * [39] LIMITS
  * --------------------------------------------------------------------
- * What this processor can do at most: multiply-adds from registers, bytes
- * from memory. Measured in turns with the work they are the limits of.
+ * What this processor can do at most: multiply-adds and products of bytes
+ * from registers, reading from memory. Measured in turns with the work they
+ * are the limits of.
  * Uses: [08] clock, [09] threads, [12] kernels.
  * After this section a speed can be told as a share of the possible.
  * ==================================================================== */
@@ -23978,14 +23979,14 @@ static void read_task(void *ctx, size_t begin, size_t end, int worker) {
     const read_job *j = ctx;
     uint64_t s[8] = {0};
     for (size_t i = begin * 8192; i + 8 <= MIN(end * 8192, j->words); i += 8) {
-        ALMOST_FETCH(j->p + MIN(i + 1024, j->words - 1)); // 8 KiB ahead: twice as fast
+        ALMOST_FETCH(j->p + MIN(i + 1024, j->words - 1)); // 8 KiB ahead, as products ask
         ALMOST_UNROLL for (size_t l = 0; l < 8; l++) s[l] ^= j->p[i + l];
     }
     for (int l = 0; l < 8; l++) j->sums[worker * 8] ^= s[l];
 }
 
-/* Reads `bytes` of memory once with all threads of the context (0: with the caller alone
- * when threads <= 1) and returns GB/s. p is the caller's, at least that large, touched. */
+/* Reads `bytes` of memory once, with the caller alone when threads <= 1, else with all
+ * threads of the context; returns GB/s. p is the caller's, at least that large, touched. */
 static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int threads) {
     uint64_t sums[THREADS_MOST * 8] = {0};
     read_job j = {p, bytes / 8, sums};
@@ -26162,7 +26163,7 @@ static almost_status speed_train_free(void *ctx) {
 }
 
 /* n: vocabulary, width, layers, heads, hidden, and what to hold it against. Tokens per
- * second of whole steps; a step of the large model takes seconds, one must do. The memory
+ * second of whole steps; a step of the large model takes seconds, three must do. The memory
  * of a step stands beside the sizes of what must be held. */
 enum { TRAIN_PEAK, TRAIN_ALONE, TRAIN_FREE, TRAIN_MEMORY };
 static almost_status speed_train_job(speeds *b, const speed_case *k, speed_training *p,
@@ -27817,8 +27818,11 @@ static almost_status api_generate(almost_model *m, const char *prompt, size_t n,
     g.eos = tok_eos(m->tok);
     ids_init(&v, m->a);
     arena_init(&r, m->a);
-    if (tok_bos(m->tok) >= 0) ids_push(&v, tok_bos(m->tok));
+    if (m->tok->add_bos) ids_push(&v, tok_bos(m->tok));
     almost_status st = tok_encode(m->tok, prompt, n, &v);
+    if (st == ALMOST_OK && !v.n)
+        st = fail(m->a, ALMOST_ERR_ARGUMENT, "generate: the model begins no text by itself; "
+                  "give a prompt");
     q.ids = v.v;
     q.n = v.n;
     if (st == ALMOST_OK) st = generate(m, &g, NULL, 0, &q, 1, &r, &x);
@@ -27836,10 +27840,16 @@ ALMOST_API almost_status almost_generate(almost_model *m, const char *prompt, si
     API_CALL(m->a, api_generate(m, prompt, n, s ? s : &usual, &to));
 }
 
+static almost_status api_score(almost_model *rm, const char *prompt, const char *reply,
+                               float *out) {
+    TRY(stage_fit(rm, "score", NEED_HEAD));
+    return score_texts(rm, "score", &prompt, &reply, 1, QUIRKS_FIXED, out);
+}
+
 ALMOST_API almost_status almost_score(almost_model *rm, const char *prompt,
                                       const char *reply, float *out) {
     if (!rm || !prompt || !reply || !out) return ALMOST_ERR_ARGUMENT;
-    API_CALL(rm->a, score_texts(rm, "score", &prompt, &reply, 1, QUIRKS_FIXED, out));
+    API_CALL(rm->a, api_score(rm, prompt, reply, out));
 }
 
 /* ====================================================================

@@ -6,8 +6,8 @@
 # Products: OpenBLAS and oneDNN, from Debian's packages. FOLDER holds the programs of a llama.cpp
 # built by its own instructions for this processor (llama-bench, and llama-simple for the same
 # text by both); without it those rows are left out. Every figure is the median over ROUNDS (9)
-# rounds, ratios and shares are medians of pairs. Wants an idle machine with two processors:
-# about three minutes, with FOLDER ten.
+# rounds, ratios and shares are medians of pairs. Wants an idle machine with two processors;
+# a few minutes.
 cd "$(dirname "$0")/.." || exit 1
 llama=$1 rounds=${2:-9} out=build/peers
 mkdir -p $out
