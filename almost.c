@@ -27694,7 +27694,7 @@ ALMOST_API almost_shape almost_model_shape(const almost_model *m) {
 /* A text call needs a tokenizer. */
 static almost_status api_tokenizer(const almost_model *m) {
     if (m->tok) return ALMOST_OK;
-    return fail(m->a, ALMOST_ERR_ARGUMENT, "the model has no tokenizer, so it reads no text");
+    return fail(m->a, ALMOST_ERR_FORMAT, "the model has no tokenizer, so it reads no text");
 }
 
 /* Copies n items of `width` bytes as far as cap goes. */

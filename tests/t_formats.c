@@ -680,6 +680,42 @@ static void test_model_round_trip(void) {
     test_close(&a);
 }
 
+static int write_nothing(void *user, const char *bytes, size_t n) {
+    (void)bytes;
+    *(size_t *)user += n;
+    return 0;
+}
+
+/* A model file need not hold a tokenizer: such a model has logits, but texts are refused.
+ * And where the tokenizer begins no text by itself, an empty prompt is refused. */
+static void test_model_without_words(void) {
+    almost a;
+    test_open(&a);
+    CHECK_OK(&a, kernels_select(&a, ALMOST_KERNELS_AUTO));
+    model *rm = small_model(&a, 1, 1), *m = small_model(&a, 1, 0);
+    float x = 0;
+    int32_t one = 3;
+    size_t written = 0;
+    float *y = malloc(m->s.vocab * sizeof *y);
+    CHECK_OK(&a, almost_score(rm, "Hi!", "Hello.", &x));
+    CHECK(x != 0);
+    CHECK_OK(&a, almost_generate(m, "", 0, NULL, write_nothing, &written));
+    CHECK(written > 0);
+    m->tok->add_bos = 0;
+    CHECK_INT(almost_generate(m, "", 0, NULL, write_nothing, &written), ALMOST_ERR_ARGUMENT);
+    CHECK_OK(&a, almost_generate(m, "a", 1, NULL, write_nothing, &written));
+    tok_free(rm->tok);
+    tok_free(m->tok);
+    rm->tok = m->tok = NULL;
+    CHECK_INT(almost_score(rm, "Hi!", "Hello.", &x), ALMOST_ERR_FORMAT);
+    CHECK_INT(almost_generate(m, "a", 1, NULL, write_nothing, &written), ALMOST_ERR_FORMAT);
+    CHECK_OK(&a, almost_logits(m, &one, 1, y));
+    free(y);
+    model_free(rm);
+    model_free(m);
+    test_close(&a);
+}
+
 /* Converting a file gives the bytes that saving the model in that type would have. */
 static void test_gguf_convert(void) {
     static const int types[] = {GGUF_F32, GGUF_F16, GGUF_BF16, GGUF_Q8_0};
@@ -1143,6 +1179,7 @@ static const test TESTS_FORMATS[] = {
     {"gguf", "seal", test_gguf_seal},
     {"gguf", "messages", test_gguf_messages},
     {"model", "round_trip", test_model_round_trip},
+    {"model", "without_words", test_model_without_words},
     {"model", "memory", test_model_memory},
     {"model", "no_tokenizer", test_model_no_tokenizer},
     {"model", "unfit", test_model_unfit},
