@@ -24003,17 +24003,19 @@ static double bench_read_bandwidth(almost *a, const void *p, size_t bytes, int t
 /* ====================================================================
  * [40] RECIPES
  * --------------------------------------------------------------------
- * A run is a text file of commands, executed in order in one folder. The
- * manifest keeps, per line, what went in and what came out by SHA-256; a
- * line whose key is unchanged and whose files are intact is not run again.
- * The ledger chains the lines, and each training stage chains its steps.
+ * A run is a text file of commands, executed in order in one folder. In it
+ * `let seeds=1,2,3` names a list; {seeds} in a file name stands for as many
+ * names; `for seed={seeds} COMMAND` is the command once for each.
+ * The manifest keeps, per command, what went in and what came out by SHA-256;
+ * one whose key is unchanged and whose files are intact is not run again.
+ * The ledger chains the commands, and each training stage chains its steps.
  * Uses: [05] text, [06] hashing, [08] platform, [10] JSON, [35], [36], [38].
  * After this section a run can be resumed, verified and compared.
  * ==================================================================== */
 
 typedef struct { char *name; char sha[65]; } recipe_file;
 
-/* One recipe line with its files. */
+/* One command of a recipe with its files. */
 typedef struct {
     char *line;              /* canonical: command name=value ...             */
     char key[65];            /* SHA-256 of contract, line and inputs' digests */
@@ -24023,15 +24025,25 @@ typedef struct {
     int number;              /* of the line in the recipe, from 1             */
 } recipe_stage;
 
+/* What {name} stands for in the lines below a let, or on the line of a for. */
+typedef struct recipe_name {
+    const char *name, *values; /* values: a,b,c */
+    const struct recipe_name *next;
+} recipe_name;
+
+enum { RECIPE_WORDS = 64, RECIPE_STAGES = 10000 }; /* of a line; of a recipe */
+
 typedef struct {
     almost *a;
     arena r;
+    call like;               /* of every stage: data, weights, output; no values */
+    const recipe_name *names; /* newest first                                 */
     char folder[CALL_PATH];  /* of the run                                    */
     char path[CALL_PATH];    /* of the recipe                                 */
     const char *title;       /* preset name                                   */
     text inputs;             /* "digest  name" of every file no line makes    */
     recipe_stage *stage;
-    size_t n, done;          /* lines; lines with outputs recorded            */
+    size_t n, room, done;    /* commands; space for them; with outputs recorded */
 } recipe;
 
 static char *recipe_copy(recipe *p, const char *s, size_t n) {
@@ -24062,29 +24074,115 @@ static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n,
     return ALMOST_OK;
 }
 
-/* One line of text becomes a stage: words split at blanks, checked by the command's table.
- */
-static almost_status recipe_line(recipe *p, char *line, int number) {
-    const char *words[64];
-    size_t n = 0;
-    recipe_stage *s = &p->stage[p->n];
-    for (char *w = line; *w;) {
-        while (*w == ' ' || *w == '\t') *w++ = 0;
-        if (!*w) break;
-        if (n == COUNT(words))
-            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: more than 64 words", p->path,
-                        number);
-        words[n++] = w;
-        while (*w && *w != ' ' && *w != '\t') w++;
+static int recipe_names(const recipe_file *f, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(f[i].name, name)) return 1;
+    return 0;
+}
+
+/* The list that braces stand for: `{a,b}` itself, `{name}` what let or for gave the name. */
+static almost_status recipe_list(recipe *p, const char *inside, size_t n, int number,
+                                 const char **list) {
+    const recipe_name *known = p->names;
+    if (memchr(inside, ',', n)) {
+        *list = recipe_copy(p, inside, n);
+        return *list ? ALMOST_OK : ALMOST_ERR_MEMORY;
     }
-    if (!n || words[0][0] == '#') return ALMOST_OK;
-    s->c.cmd = stage_find(words[0]);
+    while (known && (strlen(known->name) != n || memcmp(known->name, inside, n)))
+        known = known->next;
+    if (!known)
+        return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: no let or for gives {%.*s} a value",
+                    p->path, number, (int)MIN(n, (size_t)64), inside);
+    *list = known->values;
+    return ALMOST_OK;
+}
+
+enum { RECIPE_BRACES = 4, RECIPE_WORD = 1 << 16 }; /* in an item; bytes of a word */
+
+/* Appends the item once per element of its braces, the last braces fastest: rm-{1,2} is
+ * rm-1,rm-2. The first item stands at `first`. */
+static almost_status recipe_item(recipe *p, const char *item, size_t n, int number, int depth,
+                                 size_t first, text *out) {
+    const char *open = memchr(item, '{', n), *end = item + n, *list = "";
+    const char *close = open ? memchr(open, '}', (size_t)(end - open)) : NULL;
+    if (!open) {
+        if (out->n > first) text_char(out, ',');
+        text_put(out, item, n);
+        return text_status(out);
+    }
+    if (!close || depth == RECIPE_BRACES || out->n > RECIPE_WORD)
+        return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: expected at most %d closed {braces} in "
+                    "a name and %d bytes, found '%.*s'", p->path, number, RECIPE_BRACES,
+                    RECIPE_WORD, (int)MIN(n, (size_t)64), item);
+    TRY(recipe_list(p, open + 1, (size_t)(close - open - 1), number, &list));
+    almost_status st = ALMOST_OK;
+    for (size_t size; *list && st == ALMOST_OK; list += size + (list[size] == ',')) {
+        text one;
+        size = strcspn(list, ",");
+        text_init(&one, p->a);
+        text_put(&one, item, (size_t)(open - item));
+        text_put(&one, list, size);
+        text_put(&one, close + 1, (size_t)(end - close - 1));
+        st = text_status(&one);
+        if (st == ALMOST_OK) st = recipe_item(p, one.s, one.n, number, depth + 1, first,
+                                               out);
+        text_free(&one);
+    }
+    return st;
+}
+
+/* The word with its braces filled in: after `name=` items stand between commas. */
+static almost_status recipe_word(recipe *p, const char *word, int number, const char **out) {
+    *out = word;
+    if (!strchr(word, '{')) return ALMOST_OK;
+    text t;
+    text_init(&t, p->a);
+    const char *equals = strchr(word, '='), *value = equals ? equals + 1 : word,
+               *item = value;
+    text_put(&t, word, (size_t)(value - word));
+    almost_status st = text_status(&t);
+    while (*item && st == ALMOST_OK) {
+        size_t n = 0;
+        for (int inside = 0; item[n] && (inside || item[n] != ','); n++)
+            inside = item[n] == '{' || (inside && item[n] != '}');
+        st = recipe_item(p, item, n, number, 0, (size_t)(value - word), &t);
+        item += n + (item[n] == ',');
+    }
+    if (st == ALMOST_OK && !(*out = recipe_copy(p, t.s, t.n))) st = ALMOST_ERR_MEMORY;
+    text_free(&t);
+    return st;
+}
+
+/* Room for one more stage, zeroed. */
+static almost_status recipe_more(recipe *p, int number) {
+    if (p->n == RECIPE_STAGES)
+        return fail(p->a, ALMOST_ERR_LIMIT, "%s:%d: expected at most %d commands, found more",
+                    p->path, number, RECIPE_STAGES);
+    if (p->n == p->room) {
+        p->room = MAX(2 * p->room, (size_t)64);
+        recipe_stage *grown = arena_take(&p->r, p->room, sizeof *grown);
+        if (!grown) return ALMOST_ERR_MEMORY;
+        if (p->n) memcpy(grown, p->stage, p->n * sizeof *grown);
+        p->stage = grown;
+    }
+    return ALMOST_OK;
+}
+
+/* The words of a command become a stage, checked by the command's table. */
+static almost_status recipe_command(recipe *p, const char *const *word, size_t n, int number) {
+    const char *filled[RECIPE_WORDS];
+    TRY(recipe_more(p, number));
+    recipe_stage *s = &p->stage[p->n];
+    for (size_t i = 0; i < n; i++) TRY(recipe_word(p, word[i], number, &filled[i]));
+    s->c = p->like;
+    s->c.folder = p->folder;
+    s->c.cmd = n ? stage_find(filled[0]) : NULL;
     if (!s->c.cmd)
         return fail(p->a, ALMOST_ERR_FORMAT,
                     "%s:%d: unknown command '%s'; 'almost help' lists them", p->path,
-                    number, words[0]);
+                    number, n ? filled[0] : "");
     s->number = number;
-    TRY(fail_at(p->a, call_parse(&s->c, words + 1, n - 1), "%s:%d", p->path, number));
+    TRY(fail_at(p->a, call_parse(&s->c, filled + 1, n - 1), "%s:%d", p->path, number));
     text canonical;
     text_init(&canonical, p->a);
     call_canonical(&s->c, &canonical);
@@ -24099,33 +24197,85 @@ static almost_status recipe_line(recipe *p, char *line, int number) {
             st = recipe_files(p, &s->in, &s->ins, s->c.value[i]);
         if (kind == OPTION_OUT) st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
     }
+    for (size_t k = 0; k < s->outs && st == ALMOST_OK; k++)
+        for (size_t i = 0; i < p->n && st == ALMOST_OK; i++)
+            if (recipe_names(p->stage[i].out, p->stage[i].outs, s->out[k].name))
+                st = fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: %s is written by line %d already",
+                          p->path, number, s->out[k].name, p->stage[i].number);
     p->n += st == ALMOST_OK;
     return st;
 }
 
-#define RECIPE_LINES 10000
+/* `name=a,b` and what follows it in a line. */
+static almost_status recipe_bind(recipe *p, const char *word, int number, recipe_name *name) {
+    const char *equals = strchr(word, '=');
+    TRY(recipe_word(p, word, number, &name->values));
+    name->values += equals - word + 1;
+    name->name = recipe_copy(p, word, (size_t)(equals - word));
+    name->next = p->names;
+    return name->name ? ALMOST_OK : ALMOST_ERR_MEMORY;
+}
 
-/* Reads the recipe file; every stage inherits folder, data, weights from `like`. */
-static almost_status recipe_open(recipe *p, const call *like) {
+/* `for a=1,2 b=3,4 command ...`: the command once for each value, the last name fastest. */
+static almost_status recipe_for(recipe *p, const char *const *word, size_t n, int number) {
+    recipe_name name;
+    if (!n || !strchr(word[0], '=')) return recipe_command(p, word, n, number);
+    TRY(recipe_bind(p, word[0], number, &name));
+    const char *list = name.values;
+    almost_status st = ALMOST_OK;
+    p->names = &name;
+    for (size_t size; *list && st == ALMOST_OK; list += size + (list[size] == ',')) {
+        size = strcspn(list, ",");
+        name.values = recipe_copy(p, list, size);
+        st = name.values ? recipe_for(p, word + 1, n - 1, number) : ALMOST_ERR_MEMORY;
+    }
+    p->names = name.next;
+    return st;
+}
+
+/* `let name=a,b`: for the lines below. */
+static almost_status recipe_let(recipe *p, const char *const *word, size_t n, int number) {
+    recipe_name *name = arena_take(&p->r, 1, sizeof *name);
+    if (!name) return ALMOST_ERR_MEMORY;
+    if (n != 1 || !strchr(word[0], '='))
+        return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: let: expected one name=values", p->path,
+                    number);
+    TRY(recipe_bind(p, word[0], number, name));
+    p->names = name;
+    return ALMOST_OK;
+}
+
+/* One line of text, its words split at blanks: a command, for, let or nothing. */
+static almost_status recipe_line(recipe *p, char *line, int number) {
+    const char *words[RECIPE_WORDS];
+    size_t n = 0;
+    for (char *w = line; *w;) {
+        while (*w == ' ' || *w == '\t') *w++ = 0;
+        if (!*w) break;
+        if (n == COUNT(words))
+            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: more than %d words", p->path,
+                        number, RECIPE_WORDS);
+        words[n++] = w;
+        while (*w && *w != ' ' && *w != '\t') w++;
+    }
+    if (!n || words[0][0] == '#') return ALMOST_OK;
+    if (!strcmp(words[0], "let")) return recipe_let(p, words + 1, n - 1, number);
+    if (!strcmp(words[0], "for")) return recipe_for(p, words + 1, n - 1, number);
+    return recipe_command(p, words, n, number);
+}
+
+/* Reads the recipe file. */
+static almost_status recipe_open(recipe *p) {
     const char *text_of_file;
-    size_t size, lines = 1;
+    size_t size;
     TRY(prompt_file(p->a, &p->r, p->path, &text_of_file, &size));
     char *own = recipe_copy(p, text_of_file, size);
     if (!own) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < size; i++) lines += own[i] == '\n';
-    if (lines > RECIPE_LINES)
-        return fail(p->a, ALMOST_ERR_LIMIT, "%s: expected at most %d lines, found %zu",
-                    p->path, RECIPE_LINES, lines);
-    p->stage = arena_take(&p->r, lines, sizeof *p->stage);
-    if (!p->stage) return ALMOST_ERR_MEMORY;
     int number = 0;
-    for (char *line = own; line; number++) {
+    for (char *line = own; line;) {
         char *end = strchr(line, '\n');
         if (end) *end = 0;
-        p->stage[p->n].c = *like;
-        memset(p->stage[p->n].c.value, 0, sizeof like->value);
-        p->stage[p->n].c.folder = p->folder;
-        TRY(recipe_line(p, line, number + 1));
+        TRY(recipe_line(p, line, ++number));
         line = end ? end + 1 : NULL;
     }
     if (p->n) return ALMOST_OK;
@@ -24255,12 +24405,6 @@ static void sums_find(const char *sums, const char *name, size_t n, char sha[65]
     while (sums_next(&sums, sha, &at, &at_n))
         if (at_n == n && !memcmp(at, name, n)) return;
     sha[0] = 0;
-}
-
-static int recipe_names(const recipe_file *f, size_t n, const char *name) {
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(f[i].name, name)) return 1;
-    return 0;
 }
 
 /* Is this file made, or was it read, by a line before number `end`? */
@@ -24510,7 +24654,6 @@ static almost_status run_file(almost *a, const char *folder, const char *name,
 }
 
 static almost_status run_open(recipe *p, call *c, const char *preset) {
-    call like = *c;
     TRY(run_file(c->a, call_text(c, "data"), preset, ".recipe", p->path));
     if (!file_exists(p->path)) {
         text t;
@@ -24522,9 +24665,11 @@ static almost_status run_open(recipe *p, call *c, const char *preset) {
         text_free(&t);
         return ALMOST_ERR_ARGUMENT;
     }
-    like.data = call_text(c, "data");
-    like.weights = call_text(c, "weights");
-    return recipe_open(p, &like);
+    p->like = *c;
+    memset(p->like.value, 0, sizeof p->like.value);
+    p->like.data = call_text(c, "data");
+    p->like.weights = call_text(c, "weights");
+    return recipe_open(p);
 }
 
 /* Shows the short results table (summary.txt of the recipe, where it has one). */

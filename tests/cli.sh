@@ -123,6 +123,19 @@ recipe 'sft init=weights/S.gguf records=data/s.jsonl out=o.gguf batch=0'
 refuses "a recipe with a value out of range" 2 "own.recipe:3: sft: option --batch: expected" $own --quiet
 recipe 'nonsense out=x'
 refuses "a recipe with an unknown command" 1 "own.recipe:3: unknown command 'nonsense'" $own
+recipe 'for seed=1,2 records prompts=data/p.txt replies=data/r.json out=o.json'
+refuses "a loop that writes one file twice" 1 "own.recipe:3: o.json is written by line 3 already" $own
+recipe 'records prompts=data/{p}.txt replies=data/r.json out=o.json'
+refuses "a name without a value" 1 "own.recipe:3: no let or for gives {p} a value" $own
+recipe 'records prompts={a,b}{a,b}{a,b}{a,b}{a,b} replies=data/r.json out=o.json'
+refuses "braces without end" 1 "own.recipe:3: expected at most 4 closed {braces}" $own
+recipe "$(printf '%s\n' 'let seeds=1,2' 'let both=x-{seeds}' 'for s={seeds} n=a,b records prompts=data/p.txt replies=data/r.json out={s}-{n}.json' \
+    'for n={both} records prompts=data/{p,p}.txt replies=data/two.json out={n}.json')"
+printf '["c", "d", "e", "f"]' >"$tmp/own/two.json"
+check "let, for and braces" $own --quiet
+equal "are written out in the manifest" "$(sed 's/.*  //' "$tmp/own-run/SHA256SUMS" | tr '\n' ' ')" \
+    "1-a.json 1-b.json 2-a.json 2-b.json x-1.json x-2.json "
+equal "lists too" "$(grep -c 'prompts=data/p.txt,data/p.txt' "$tmp/own-run/manifest.json")" 2
 printf 'records\000\n' >"$tmp/own/own.recipe"
 refuses "a recipe that is no text" 1 "own.recipe: expected UTF-8 text" $own
 recipe 'records prompts=data/p.txt replies=data/r.json out=o.json'
