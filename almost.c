@@ -66,7 +66,7 @@
  *   Training
  *     [23] OPTIMIZER             AdamW, clipping, schedule
  *     [24] DATASETS              samples, order, microbatches
- *     [25] OBJECTIVES            cross-entropy, pairs, the clipped losses of PPO
+ *     [25] OBJECTIVES            cross-entropy, pairs, direct preference optimisation
  *     [26] TRAINING LOOP         step, metrics, ledger, checkpoint, resume
  *   The world and its judge
  *     [27] WORLD                 facts, hidden speakers, corpus, demonstrations, benchmarks
@@ -80,7 +80,7 @@
  *     [34] EVALUATION            HHH, TruthfulQA MC1, judged answers, intervals
  *   Commands and runs
  *     [35] COMMANDS              option tables
- *     [36] STAGES                each stage over files; reward model, self-play, SFT
+ *     [36] STAGES                each stage over files; reward model, self-play, SFT, DPO
  *     [37] RESULTS               figures of a run
  *     [38] REPORT                a run as one page
  *     [39] LIMITS                what this processor can do at most
@@ -10310,7 +10310,8 @@ static almost_status batch_build(batcher *t, const model *m, const sample *s, si
  * --------------------------------------------------------------------
  * What training minimises, seen one sample at a time: from the sample's
  * log-probabilities and values to weights for the way back. Cross-entropy
- * for pretraining and supervised fine-tuning; pairs for the reward model.
+ * for pretraining and supervised fine-tuning; pairs for the reward model;
+ * pairs of replies, without one, for direct preference optimisation.
  * Names of observations are those of TRL.
  * Uses: [11] math, [20] backward pass, [24] datasets.
  * After this section a loss is one small function.
@@ -10351,14 +10352,19 @@ static float softplus(float x) {
     return (x > 0 ? x : 0.0f) + m_log1p(m_exp(x > 0 ? -x : x));
 }
 
+/* Tokens of a sequence that carry the flag. */
+static size_t sequence_flagged(const sequence *x, int flag) {
+    size_t n = 0;
+    for (size_t i = 0; x->flags && i < x->n; i++) n += (x->flags[i] & flag) != 0;
+    return n;
+}
+
 /* Bradley-Terry: -log sigmoid(r0 - r1) = softplus(-(r0 - r1)) for the last value read in
  * each of the pair's two sequences; a unit is a pair. The paper's reward model loss.
  * Value rows come in order of sequence, so r0 is the last of the first sequence. */
 static void pairs_fn(void *ctx, const sample *x, scores *s, tally *t) {
-    size_t first = 0;
+    size_t first = sequence_flagged(&x->seq[0], TOKEN_VALUE);
     (void)ctx;
-    for (size_t i = 0; x->seq[0].flags && i < x->seq[0].n; i++)
-        first += (x->seq[0].flags[i] & TOKEN_VALUE) != 0;
     if (x->n != 2 || !first || first >= s->values) {
         t->overflow = 1;
         return;
@@ -10378,6 +10384,51 @@ static void pairs_fn(void *ctx, const sample *x, scores *s, tally *t) {
 static objective objective_pairs(void) {
     objective o = {.fn = pairs_fn};
     return o;
+}
+
+/* What direct preference optimisation compares with. */
+typedef struct {
+    double (*reference)[2]; /* [samples] by id: log-probabilities under the reference */
+    float beta;
+} dpo_ctx;
+
+/* Log-probability of each of a pair's two replies: its targets in order, in binary64. */
+static void dpo_sums(const sample *x, const scores *s, double sum[2]) {
+    size_t first = sequence_flagged(&x->seq[0], TOKEN_TARGET);
+    sum[0] = sum[1] = 0;
+    for (size_t i = 0; i < s->targets; i++) sum[i >= first] += (double)s->logp[i];
+}
+
+/* Only looks: notes the reference's word on a pair before training begins. */
+static void dpo_reference_fn(void *ctx, const sample *x, scores *s, tally *t) {
+    dpo_sums(x, s, ((dpo_ctx *)ctx)->reference[x->id]);
+    (void)t;
+}
+
+/* Direct preference optimisation (Rafailov et al. 2023): a pair's two rewards are
+ * r = beta*(log pi - log ref), in binary64, and its loss is the reward model's,
+ * -log sigmoid(r0 - r1), with the difference rounded to binary32. A unit is a pair. */
+static void dpo_fn(void *ctx, const sample *x, scores *s, tally *t) {
+    const dpo_ctx *c = ctx;
+    size_t first = sequence_flagged(&x->seq[0], TOKEN_TARGET);
+    double sum[2], r[2];
+    if (x->n != 2 || !first || first >= s->targets) {
+        t->overflow = 1;
+        return;
+    }
+    dpo_sums(x, s, sum);
+    for (int k = 0; k < 2; k++)
+        r[k] = f64_keep((double)c->beta * (sum[k] - c->reference[x->id][k]));
+    float d = (float)(r[0] - r[1]), w = c->beta * sigmoid(-d);
+    for (size_t i = 0; i < s->targets; i++) s->weight[i] = i < first ? w : -w;
+    t->units++;
+    tally_add(t, "loss", (double)softplus(-d));
+    tally_add(t, "rewards/accuracies", d > 0);
+    tally_add(t, "rewards/margins", r[0] - r[1]);
+    tally_add(t, "rewards/chosen", r[0]);
+    tally_add(t, "rewards/rejected", r[1]);
+    tally_add(t, "logps/chosen", sum[0]);
+    tally_add(t, "logps/rejected", sum[1]);
 }
 
 /* ====================================================================
@@ -20575,6 +20626,19 @@ static void set_free(stage_set *d) {
     arena_free(&d->r);
 }
 
+/* Sample number `which` of the set. */
+static void set_sample(const stage_set *d, size_t which, sample *out) {
+    memset(out, 0, sizeof *out);
+    out->id = which;
+    out->n = d->per;
+    for (size_t s = 0; s < d->per; s++) {
+        size_t first = d->start[which * d->per + s];
+        out->seq[s].ids = d->all.v + first;
+        out->seq[s].n = d->start[which * d->per + s + 1] - first;
+        out->seq[s].flags = d->flags + first;
+    }
+}
+
 /* Sample k of the whole training, counted over epochs; each epoch its own permutation. */
 static almost_status set_get(void *ctx, int64_t step, size_t i, sample *out) {
     stage_set *d = ctx;
@@ -20586,16 +20650,7 @@ static almost_status set_get(void *ctx, int64_t step, size_t i, sample *out) {
         if (!d->order) return ALMOST_ERR_MEMORY;
         d->epoch = epoch;
     }
-    size_t which = d->order[k % d->n];
-    memset(out, 0, sizeof *out);
-    out->id = which;
-    out->n = d->per;
-    for (size_t s = 0; s < d->per; s++) {
-        size_t first = d->start[which * d->per + s];
-        out->seq[s].ids = d->all.v + first;
-        out->seq[s].n = d->start[which * d->per + s + 1] - first;
-        out->seq[s].flags = d->flags + first;
-    }
+    set_sample(d, d->order[k % d->n], out);
     return ALMOST_OK;
 }
 
@@ -20616,29 +20671,31 @@ static almost_status set_ready(stage_set *d, const char *where) {
 /* ---- sft ---- */
 
 /* <bos> input output <eos>, tokenised apart; targets are the output and the end token. A
- * record longer than the context is left out whole: cut, it would never learn to end. */
+ * sample is d->per records in a row. One with a text longer than the context is left out
+ * whole: cut, it would never learn to end. */
 static almost_status sft_set(stage_set *d, const model *m, const sft_record *v, size_t n) {
-    size_t *target = arena_take(&d->r, n + 1, sizeof *target);
+    size_t *target = arena_take(&d->r, n + 1, sizeof *target), at = 0;
     d->start = arena_take(&d->r, n + 1, sizeof *d->start);
     if (!target || !d->start) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        size_t first = d->all.n;
-        ids_push(&d->all, tok_bos(m->tok));
-        TRY(tok_encode(m->tok, v[i].input, strlen(v[i].input), &d->all));
-        target[d->n] = d->all.n;
-        TRY(tok_encode(m->tok, v[i].output, strlen(v[i].output), &d->all));
-        ids_push(&d->all, tok_eos(m->tok));
-        TRY(d->all.st);
-        if (d->all.n - first > (size_t)m->s.context) {
-            d->all.n = first;
-            d->dropped++;
-        } else {
-            d->start[++d->n] = d->all.n;
+    for (size_t i = 0; i + d->per <= n; i += d->per) {
+        int fits = 1;
+        for (size_t k = 0; k < d->per; k++) {
+            const sft_record *x = &v[i + k];
+            ids_push(&d->all, tok_bos(m->tok));
+            TRY(tok_encode(m->tok, x->input, strlen(x->input), &d->all));
+            target[at + k] = d->all.n;
+            TRY(tok_encode(m->tok, x->output, strlen(x->output), &d->all));
+            ids_push(&d->all, tok_eos(m->tok));
+            TRY(d->all.st);
+            d->start[at + k + 1] = d->all.n;
+            fits &= d->all.n - d->start[at + k] <= (size_t)m->s.context;
         }
+        if (fits) at += d->per, d->n++;
+        else d->all.n = d->start[at], d->dropped++;
     }
     d->flags = arena_take(&d->r, d->all.n + 1, 1);
     if (!d->flags) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < d->n; i++)
+    for (size_t i = 0; i < at; i++)
         for (size_t t = target[i]; t < d->start[i + 1]; t++) d->flags[t] = TOKEN_TARGET;
     return ALMOST_OK;
 }
@@ -20701,6 +20758,18 @@ static almost_status stage_sft(call *c) {
 
 /* ---- rm ---- */
 
+/* The first --n comparisons of --pairs (all of them when it is not given): prompts come in no
+ * order, so a beginning is a sample, and smaller sets are parts of larger ones. */
+static almost_status pairs_some(call *c, arena *r, char path[CALL_PATH], pair_record **v,
+                                size_t *n) {
+    int64_t most = INT64_MAX;
+    if (*call_text(c, "n")) TRY(call_int(c, "n", 1, INT64_MAX, &most));
+    TRY(call_path(c, "pairs", path));
+    TRY(pairs_read(c->a, r, path, v, n));
+    *n = (uint64_t)most < *n ? (size_t)most : *n;
+    return ALMOST_OK;
+}
+
 /* Both sequences of each pair, as score_ids reads them, the score at the end token. */
 static almost_status rm_set(stage_set *d, const model *m, const pair_record *v, size_t n,
                             uint32_t quirks) {
@@ -20729,8 +20798,7 @@ static almost_status rm_run(call *c, model *m, stage_set *d) {
     train_job job;
     TRY(stage_type(c, &type));
     TRY(quirks_parse(c->a, call_text(c, "quirks"), &quirks));
-    TRY(call_path(c, "pairs", path));
-    TRY(pairs_read(c->a, &d->r, path, &v, &n));
+    TRY(pairs_some(c, &d->r, path, &v, &n));
     TRY(rm_set(d, m, v, n, quirks));
     TRY(set_ready(d, path));
     TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
@@ -20753,6 +20821,73 @@ static almost_status stage_rm(call *c) {
     almost_status s = model_clone(base, 1, &m);
     model_free(base);
     if (s == ALMOST_OK) s = rm_run(c, m, &d);
+    set_free(&d);
+    model_free(m);
+    return s;
+}
+
+/* ---- dpo: the same comparisons without a reward model, the arm readers expect ---- */
+
+/* Both replies of each pair behind the prompt, as fine-tuning writes them. */
+static almost_status dpo_set(stage_set *d, const model *m, const pair_record *v, size_t n) {
+    sft_record *two = arena_take(&d->r, 2 * n + 1, sizeof *two);
+    if (!two) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        TRY(sft_template(d->a, &d->r, v[i].prompt, "", v[i].chosen, &two[2 * i]));
+        TRY(sft_template(d->a, &d->r, v[i].prompt, "", v[i].rejected, &two[2 * i + 1]));
+    }
+    return sft_set(d, m, two, 2 * n);
+}
+
+/* Log-probabilities of all replies under the model as it is: the reference of its training.
+ * Samples are read where they lie, in file order. */
+static almost_status dpo_reference(model *m, stage_set *d, dpo_ctx *ctx) {
+    objective look = {.fn = dpo_reference_fn, .ctx = ctx};
+    scorer *c;
+    tally t = {0};
+    ctx->reference = arena_take(&d->r, d->n + 1, sizeof *ctx->reference);
+    if (!ctx->reference) return ALMOST_ERR_MEMORY;
+    TRY(scorer_open(m, &c));
+    almost_status s = ALMOST_OK;
+    for (size_t i = 0, some; i < d->n && s == ALMOST_OK; i += some) {
+        sample x[SCORE_BATCH];
+        some = MIN(d->n - i, (size_t)SCORE_BATCH);
+        for (size_t k = 0; k < some; k++) set_sample(d, i + k, &x[k]);
+        s = score_samples(c, x, some, &look, &t);
+        if (s == ALMOST_OK)
+            s = progress(m->a, "dpo reference", (int64_t)(i + some), (int64_t)d->n, "pairs");
+    }
+    scorer_close(c);
+    return s;
+}
+
+static almost_status dpo_run(call *c, model *m, stage_set *d) {
+    char path[CALL_PATH];
+    pair_record *v;
+    size_t n;
+    int type = GGUF_F32;
+    adamw_config o;
+    dpo_ctx ctx;
+    train_job job = {.stage = "dpo", .get = set_get, .ctx = d,
+                     .goal = {.fn = dpo_fn, .ctx = &ctx}};
+    TRY(stage_type(c, &type));
+    TRY(call_f32(c, "beta", 1e-6, 1e6, &ctx.beta));
+    TRY(pairs_some(c, &d->r, path, &v, &n));
+    TRY(dpo_set(d, m, v, n));
+    TRY(dpo_reference(m, d, &ctx));
+    TRY(set_ready(d, path));
+    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
+    job.batch = d->batch;
+    m->kind = MODEL_POLICY;
+    return stage_train(c, m, &o, &job, type);
+}
+
+static almost_status stage_dpo(call *c) {
+    model *m;
+    stage_set d;
+    TRY(stage_model(c, "init", NEED_ENDS, &m));
+    set_init(&d, c->a, 2);
+    almost_status s = dpo_run(c, m, &d);
     set_free(&d);
     model_free(m);
     return s;
@@ -22329,6 +22464,9 @@ static almost_status stage_benchmarks(call *c) {
     {"type", OPTION_TEXT, "f32", "weights as f32, f16, bf16 or q8_0"}
 #define TRAINED_OPTIONS                                                                    \
     MODEL_OUT_OPTIONS, { "ledger", OPTION_OUT, "", "hash chain of the steps, JSON lines" }
+#define PAIRS_OPTIONS                              \
+    {"pairs", OPTION_IN, NULL, "comparisons"},     \
+    {"n", OPTION_INT, "", "use the first so many"}
 #define SAMPLING_OPTIONS(temperature_, top_p_, max_new_)                      \
     {"temperature", OPTION_REAL, temperature_, "of the softmax"},             \
     {"top-p", OPTION_REAL, top_p_, "nucleus; 1: pure sampling"},              \
@@ -22418,10 +22556,19 @@ static const command STAGE_COMMANDS[] = {
      "stage 2: a reward model from comparisons",
      stage_rm,
      {{"init", OPTION_IN, NULL, "model to start from"},
-      {"pairs", OPTION_IN, NULL, "comparisons"},
+      PAIRS_OPTIONS,
       TRAINED_OPTIONS,
       QUIRKS_OPTION,
       TRAINING_OPTIONS("1", "32", "0.0005", "0.1")}},
+    {"dpo",
+     "",
+     "direct preference optimisation: a policy from comparisons, without a reward model",
+     stage_dpo,
+     {{"init", OPTION_IN, NULL, "SFT model: where the policy starts, and the reference"},
+      PAIRS_OPTIONS,
+      TRAINED_OPTIONS,
+      {"beta", OPTION_REAL, "0.1", "how dear it is to leave the reference"},
+      TRAINING_OPTIONS("1", "16", "0.00005", "0")}},
     {"selfplay",
      "",
      "stage 3: dialogues whose replies the reward model picks",
@@ -25593,6 +25740,22 @@ static almost_status kat_reward(kat *k) {
     return s;
 }
 
+/* Three steps of direct preference optimisation. */
+static almost_status kat_dpo(kat *k) {
+    stage_set d;
+    model *m;
+    dpo_ctx ctx = {NULL, 0.5f};
+    objective goal = {.fn = dpo_fn, .ctx = &ctx};
+    TRY(model_clone(k->m, 0, &m));
+    set_init(&d, k->a, 2);
+    almost_status s = dpo_set(&d, m, KAT_PAIRS, COUNT(KAT_PAIRS));
+    if (s == ALMOST_OK) s = dpo_reference(m, &d, &ctx);
+    if (s == ALMOST_OK) s = kat_train(k, m, &d, goal, 3);
+    set_free(&d);
+    model_free(m);
+    return s;
+}
+
 /* Scores of the chosen replies, then of the rejected ones. */
 static almost_status kat_compared(kat *k, model *asis, const comparisons *c, float *score) {
     const char **prompt = arena_take(&k->r, c->n, sizeof *prompt);
@@ -25809,6 +25972,7 @@ static const struct { const char *name; almost_status (*run)(kat *); size_t by;
                  {"pretrain-by-5", kat_pretrain, 5},
                  {"pretrain-by-10", kat_pretrain, 10},
                  {"reward-model", kat_reward, 0},
+                 {"dpo", kat_dpo, 0},
                  {"comparison", kat_comparison, 0},
                  {"generation", kat_generation, 0},
                  {"replies-by-1", kat_replies, 1},

@@ -200,6 +200,23 @@ check "a line that is too long is said to be" grep -q '^(this line does not fit 
 equal "a talk that outgrew the context says so once" "$(grep -c 'outgrown the context' "$tmp/chat1")" 1
 check "nothing on standard input is no error" sh -c "$a chat weights/S.gguf </dev/null"
 check "a reward model" sh -c "$a community --n 8 --out '$tmp/pairs.json' --data data/ --quiet && $a rm --init weights/S.gguf --pairs '$tmp/pairs.json' --out '$tmp/rm.gguf' --quiet"
+
+# ---- direct preference optimisation: the same bits however it runs, of the pairs asked for
+dpo() { name=$1 && shift && $a dpo --init weights/S.gguf --pairs "$tmp/pairs.json" --batch 2 --out "$tmp/$name.gguf" \
+    --metrics "$tmp/$name.jsonl" --quiet "$@"; }
+check "dpo" dpo d1 --threads 1
+check "dpo with three threads" dpo d2 --threads 3
+same "is the same policy" "$tmp/d1.gguf" "$tmp/d2.gguf"
+equal "dpo starts at its reference: no reward, loss log 2" "$(head -1 "$tmp/d1.jsonl" |
+    grep -c '"loss":0.6931471824645996,.*"rewards/margins":0.0,"rewards/chosen":0.0,"rewards/rejected":0.0,"logps/chosen":-')" 1
+check "dpo of the first two pairs" dpo d3 --n 2
+equal "has one step of two" "$(wc -l <"$tmp/d3.jsonl")" 1
+check "a reward model of the first two" sh -c "$a rm --init weights/S.gguf --pairs '$tmp/pairs.json' --n 2 --batch 1 --out '$tmp/l.gguf' --metrics '$tmp/l' --quiet"
+equal "has two steps of one" "$(wc -l <"$tmp/l")" 2
+rm -f "$tmp/l" "$tmp/l.gguf"
+refuses "dpo without a pull" 2 "option --beta: expected a number" dpo d4 --beta 0
+refuses "dpo of no pairs" 2 "option --n: expected an integer from 1" dpo d4 --n 0
+
 printf 'Who are you?\nThank you!\n' | $a chat weights/S.gguf --compare weights/M.gguf,weights/S.gguf --rm "$tmp/rm.gguf" --max-new 20 >"$tmp/chat"
 equal "chat compares three" "$(grep -c '^[SM]  [^ ]' "$tmp/chat")" 6
 equal "and scores each" "$(grep -c '^   (reward -\{0,1\}[0-9]*\.[0-9][0-9])$' "$tmp/chat")" 6

@@ -81,6 +81,7 @@ static const struct {
     {"pairs.json", "score rm.gguf --file pairs.json", 8},
     {"pairs.jsonl", "score rm.gguf --file pairs.jsonl", 8},
     {"pairs.json", "rm --init lm.gguf --pairs pairs.json --out o.gguf", 2},
+    {"pairs.jsonl", "dpo --init lm.gguf --pairs pairs.jsonl --out o.gguf", 2},
     {"records.json", "sft --init lm.gguf --records records.json --epochs 1 --out o.gguf", 2},
     {"records.jsonl", "sft --init lm.gguf --records records.jsonl --epochs 1 --out o.gguf", 2},
     {"prompts.txt", "respond lm.gguf --prompts prompts.txt --max-new 2 --shots 1 --out /dev/null", 4},

@@ -2,8 +2,8 @@
 """A second implementation of the numerics contract ANC-1, from its text at the head of
 almost.c and in REPRODUCE.md, in plain integers: no float is ever computed with. It repeats, bit
 for bit, what the program does: the numeric lines of `almost kat`, then on a tiny model the
-initial weights, a pretraining step, fine-tuning steps, a reward model step, logits, a sampled
-reply, and an iteration of PPO.
+initial weights, a pretraining step, fine-tuning steps, a reward model step, DPO steps, logits, a
+sampled reply, and an iteration of PPO.
 
     python3 tests/reference.py [PROGRAM] [--only NAME,...]
 
@@ -1043,6 +1043,29 @@ def pair(t):
     return objective
 
 
+def preference(t, beta, first, reference):
+    """Direct preference optimisation: `first` targets belong to the better reply, the rest to
+    the other; `reference` holds both log-probabilities under the model training began with."""
+    def objective(scores, values):
+        sums, r = [P0, P0], []
+        for i, s in enumerate(scores):
+            sums[i >= first] = add64(sums[i >= first], f64(s.logp))
+        for k in (0, 1):
+            r.append(mul64(f64(beta), sub64(sums[k], reference[k])))
+        margin = sub64(r[0], r[1])
+        d = f32(margin)
+        w = mul32(beta, sigmoid(neg(d)))
+        t.units += 1
+        t.add("loss", softplus(neg(d)))
+        t.add("rewards/accuracies", ONE if less(P0, d) else P0)
+        for name, x in (("rewards/margins", margin), ("rewards/chosen", r[0]),
+                        ("rewards/rejected", r[1]), ("logps/chosen", sums[0]),
+                        ("logps/rejected", sums[1])):
+            t.add(name, x)
+        return [w if i < first else neg(w) for i in range(len(scores))], []
+    return objective
+
+
 def order_of(seed, epoch, n, stage=1):
     return Draws(seed, SHUFFLE, stage << 32 | epoch).shuffle(n)
 
@@ -1704,6 +1727,40 @@ def test_reward():
     check_model("rm", m, path("rm.gguf"))
 
 
+def test_dpo():
+    m = load(path("sft.gguf"))
+    bos, eos = m.bos, m.eos
+    rows = [{"prompt": a, "chosen": b, "rejected": "Yes, " + a} for a, b in RECORDS[:2]]
+    json.dump(rows, open(path("pairs.json"), "w"))
+    run("dpo", "--init", path("sft.gguf"), "--pairs", path("pairs.json"), "--batch", 2, "--lr",
+        "0.05", "--epochs", 2, "--beta", "0.3", "--seed", 3, *files("dpo"))
+    pairs = []
+    for row in rows:
+        front = [bos, *tokens("sft.gguf", f"\n\nHuman: {row['prompt']}\n\nAssistant:")]
+        two = [front + [*tokens("sft.gguf", " " + row[k]), eos] for k in ("chosen", "rejected")]
+        targets, at, sums = [], 0, []
+        for ids in two:
+            mine = [(at + r, token) for r, token in targets_from(len(front), ids)]
+            logits = logits_of(m, ids, 0)
+            lp = P0
+            for r, token in mine:
+                lp = add64(lp, f64(logprob(logits[r - at], token, ONE).logp))
+            targets, at, sums = targets + mine, at + len(ids), sums + [lp]
+        pairs.append((two, targets, len(two[0]) - len(front), sums))
+    t = Trainer(m, lit("0.05"), 2, 0, P0, ONE)
+    for epoch in range(2):
+        for i in order_of(3, epoch, 2):
+            two, targets, first, sums = pairs[i]
+            t.note(i)
+            sample_gradient(m, t.grad, two, targets, [],
+                            preference(t.tally, single("0.3"), first, sums))
+        t.update()
+        check_training("dpo", t, path("dpo.metrics"), path("dpo.ledger"), path("dpo.gguf"),
+                       ("loss", "rewards/accuracies", "rewards/margins", "rewards/chosen",
+                        "rewards/rejected", "logps/chosen", "logps/rejected"))
+    check_model("dpo", m, path("dpo.gguf"))
+
+
 def test_generation():
     """Logits of a sequence in one piece, then replies drawn token by token."""
     m = load(path("sft.gguf"))
@@ -1761,7 +1818,7 @@ def test_ppo():
 
 
 TESTS = {"kat": test_kat, "pretrain": test_pretrain, "sft": test_sft, "reward": test_reward,
-         "generation": test_generation, "ppo": test_ppo}
+         "dpo": test_dpo, "generation": test_generation, "ppo": test_ppo}
 
 
 if __name__ == "__main__":

@@ -153,6 +153,115 @@ static void test_training_pairs(void) {
     CHECK(t.overflow); // a pair without values is refused
 }
 
+static int near_enough(double x, double y) { return x - y < 1e-6 && y - x < 1e-6; }
+
+/* Loss, weights and observations of direct preference optimisation, by hand. */
+static void test_training_dpo(void) {
+    unsigned char flags[3] = {0, TOKEN_TARGET, TOKEN_TARGET};
+    float logp[4] = {-1.0f, -2.0f, -0.5f, -1.25f}, w[4];
+    double ref[2][2] = {{0, 0}, {-4.0, -1.0}};
+    dpo_ctx c = {ref, 0.25f};
+    sample x = {.id = 1, .n = 2};
+    scores s = {.targets = 4, .logp = logp, .weight = w};
+    tally t = {0};
+    x.seq[0].flags = x.seq[1].flags = flags;
+    x.seq[0].n = x.seq[1].n = 3;
+    dpo_fn(&c, &x, &s, &t);
+    // rewards .25*(-3 + 4) = .25 and .25*(-1.75 + 1) = -.1875; difference .4375
+    double slope = 0.25 / (1 + ref_exp(0.4375));
+    CHECK_BITS64(tally_mean(&t, "rewards/chosen"), 0.25);
+    CHECK_BITS64(tally_mean(&t, "rewards/rejected"), -0.1875);
+    CHECK_BITS64(tally_mean(&t, "rewards/margins"), 0.4375);
+    CHECK_BITS64(tally_mean(&t, "rewards/accuracies"), 1.0);
+    CHECK_BITS64(tally_mean(&t, "logps/chosen"), -3.0);
+    CHECK_BITS64(tally_mean(&t, "logps/rejected"), -1.75);
+    CHECK(near_enough(tally_mean(&t, "loss"), ref_log(1 + ref_exp(-0.4375))));
+    for (int i = 0; i < 4; i++) CHECK(near_enough(w[i], i < 2 ? slope : -slope));
+    CHECK_INT(t.units, 1);
+    dpo_reference_fn(&c, &x, &s, &t); // the reference is now what was seen:
+    tally u = {0};
+    dpo_fn(&c, &x, &s, &u); // no reward on either side, loss log 2, half the slope
+    CHECK_BITS64(tally_mean(&u, "rewards/chosen"), 0.0);
+    CHECK_BITS64(tally_mean(&u, "rewards/accuracies"), 0.0);
+    CHECK_BITS32((float)tally_mean(&u, "loss"), 0.693147182f);
+    CHECK_BITS32(w[0], 0.125f);
+    CHECK_BITS32(w[3], -0.125f);
+    s.targets = 2; // a reply without a token is refused
+    dpo_fn(&c, &x, &s, &u);
+    CHECK(u.overflow);
+}
+
+/* Four pairs of a tiny model with a reference of its own. */
+typedef struct {
+    model_samples x;
+    sample pair[4];
+    double reference[4][2];
+    dpo_ctx ctx;
+} dpo_pairs;
+
+static void dpo_pairs_open(dpo_pairs *d, const model *m) {
+    static const size_t LEN[] = {9, 14, 5, 30, 12, 12, 21, 4};
+    samples_random(&d->x, &m->s, LEN, 8);
+    memset(d->pair, 0, sizeof d->pair);
+    for (size_t i = 0; i < 4; i++) {
+        d->pair[i].id = i;
+        d->pair[i].n = 2;
+        for (size_t k = 0; k < 2; k++) {
+            d->x.flags[2 * i + k][1] |= TOKEN_TARGET;
+            d->pair[i].seq[k] = d->x.s[2 * i + k].seq[0];
+            d->reference[i][k] = -3.0 * (double)(i + 2 * k + 1);
+        }
+    }
+    d->ctx.reference = d->reference;
+    d->ctx.beta = 0.3f;
+}
+
+/* The gradient against differences of the loss, on the weights with the largest gradients;
+ * and the same bits from one pair at a time on one thread and all at once on three. */
+static void test_training_dpo_gradient(void) {
+    dpo_pairs *d = malloc(sizeof *d);
+    int64_t *q = NULL;
+    objective o = {.fn = dpo_fn, .ctx = &d->ctx};
+    for (int threads = 1; threads <= 3; threads += 2) {
+        almost *a = model_context(threads, ALMOST_KERNELS_AUTO);
+        model *m = model_random(a, &SHAPES[0], 4);
+        adamw_config c = adamw_defaults();
+        trainer *t;
+        scorer *look;
+        dpo_pairs_open(d, m);
+        CHECK_OK(a, trainer_open(m, &c, &t));
+        t->micro_rows = threads == 1 ? 1 : 4096;
+        CHECK_OK(a, train_gradient(t, d->pair, 4, &o));
+        CHECK_INT(t->tally.units, 4);
+        if (q) CHECK(!memcmp(q, t->opt.Q, m->n_floats * sizeof *q));
+        else memcpy(q = malloc(m->n_floats * sizeof *q), t->opt.Q, m->n_floats * sizeof *q);
+        CHECK_OK(a, scorer_open(m, &look));
+        for (int round = 0; round < 12 && threads == 3; round++) {
+            size_t best = 0;
+            for (size_t i = 0; i < m->n_floats; i++)
+                if (MAX(q[i], -q[i]) > MAX(q[best], -q[best])) best = i;
+            double grad = (double)q[best] / FIX_SCALE / 4, side[2];
+            float was = m->params[best], h = 1.0f / 512;
+            for (int k = 0; k < 2; k++) {
+                tally u = {0};
+                m->params[best] = was + (k ? h : -h);
+                CHECK_OK(a, score_samples(look, d->pair, 4, &o, &u));
+                side[k] = tally_mean(&u, "loss");
+            }
+            m->params[best] = was;
+            q[best] = 0;
+            double slope = (side[1] - side[0]) / (2 * (double)h), off = slope - grad;
+            CHECK(MAX(off, -off) < 0.02 * MAX(grad, -grad) + 1e-4);
+        }
+        scorer_close(look);
+        trainer_close(t);
+        model_free(m);
+        almost_close(a);
+    }
+    free(q);
+    free(d);
+}
+
 /* Cross-entropy of a model whose logits are all equal is log V; targets follow flags. */
 static void test_training_nll(void) {
     almost *a = model_context(1, ALMOST_KERNELS_AUTO);
@@ -527,6 +636,8 @@ static const test TESTS_TRAINING[] = {
     {"training", "tally", test_training_tally},
     {"training", "order", test_training_order},
     {"training", "pairs", test_training_pairs},
+    {"training", "dpo", test_training_dpo},
+    {"training", "dpo_gradient", test_training_dpo_gradient},
     {"training", "nll", test_training_nll},
     {"training", "same_bits", test_training_same_bits},
     {"training", "ledger", test_training_ledger},
