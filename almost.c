@@ -19162,9 +19162,34 @@ static almost_status questions_load(almost *a, arena *r, const char *path,
     return ALMOST_OK;
 }
 
-/* Writes a model's answers in the official layout, one JSON line each. */
+/* How an answer was found, for its metadata. */
+typedef struct {
+    int32_t best_of; /* replies drawn for each turn; 0: not asked for         */
+    int scored;      /* 1: proxy holds the reward, mean over the turns        */
+    double proxy;
+    double kl_bound; /* best_of > 0: see answer_kl_bound()                    */
+} answer_note;
+
+static void answer_note_put(text *t, const answer_note *o) {
+    text_char(t, '{');
+    if (o && o->scored) text_str(t, "\"proxy\": "), text_f64(t, o->proxy);
+    if (o && o->best_of) {
+        text_fmt(t, ", \"best_of\": %d, \"kl_bound\": ", (int)o->best_of);
+        text_f64(t, o->kl_bound);
+    }
+    text_char(t, '}');
+}
+
+/* How far best-of-n goes from the model it draws from, at most, in nats per reply:
+ * log n - (n-1)/n; n < 2^24. A bound: ties and short replies stay below it. */
+static double answer_kl_bound(int32_t n) {
+    return (double)m_log((float)n) - (double)(n - 1) / (double)n;
+}
+
+/* Writes a model's answers in the official layout, one JSON line each. note: [n] or NULL. */
 static almost_status answers_write(almost *a, const char *path, const char *name,
-                                   const question *q, const char *const *answer, size_t n) {
+                                   const question *q, const char *const *answer,
+                                   const answer_note *note, size_t n) {
     text t;
     text_init(&t, a);
     for (size_t i = 0; i < n; i++) {
@@ -19180,7 +19205,9 @@ static almost_status answers_write(almost *a, const char *path, const char *name
         text_free(&id);
         text_str(&t, ", \"model_id\": ");
         json_put(&t, name, strlen(name));
-        text_str(&t, ", \"metadata\": {}}\n");
+        text_str(&t, ", \"metadata\": ");
+        answer_note_put(&t, note ? &note[i] : NULL);
+        text_str(&t, "}\n");
     }
     return record_save(a, path, &t);
 }
@@ -21280,14 +21307,13 @@ static almost_status play_say(playing *g, const demos *d, int shots,
     return s;
 }
 
-/* Of one dialogue's candidates the best by score among those that pass the filter, ties to
- * the lowest; -1: none passes. Without a reward model the first that passes. */
-static int play_pick(const char *const *reply, const uint8_t *good, const float *score,
-                     size_t n) {
+/* Of n candidates the best by score among those that pass the filter (good NULL: all pass),
+ * ties to the lowest; -1: none passes. Without scores the first that passes. */
+static int play_pick(const uint8_t *good, const float *score, size_t n) {
     int best = -1;
     for (size_t i = 0; i < n; i++)
-        if (good[i] && (best < 0 || (score && score[i] > score[best]))) best = (int)i;
-    (void)reply;
+        if ((!good || good[i]) && (best < 0 || (score && score[i] > score[best])))
+            best = (int)i;
     return best;
 }
 
@@ -21373,8 +21399,7 @@ static almost_status play_assistant(playing *g, int round, play_turn *t) {
                         g->o.quirks, t->score);
     for (size_t k = 0; k < t->live && s == ALMOST_OK; k++) {
         size_t at = k * g->candidates;
-        int best = play_pick(t->text + at, t->good + at, g->rm ? t->score + at : NULL,
-                             g->candidates);
+        int best = play_pick(t->good + at, g->rm ? t->score + at : NULL, g->candidates);
         if (best < 0) g->p[t->who[k]].over = 1;
         else play_take(g, &g->p[t->who[k]], t->text[at + (size_t)best]);
     }
@@ -21649,35 +21674,155 @@ static almost_status stage_ppo(call *c) {
 
 /* ---- answer: a policy answers a benchmark's questions, turn by turn ---- */
 
+/* A speaker whose every reply is the one of n that the reward model likes best. Candidate k
+ * of item i is item i + k*2^32: the first is what the inner speaker would have said alone, and
+ * more candidates keep the ones before. Whether a reply ended is not asked. */
+typedef struct {
+    speaker inner;
+    model *rm;
+    size_t n;
+    uint32_t quirks;
+    answer_note *note; /* by question: rewards of its turns are added */
+} best_voice;
+
+/* What best_say works on: n candidates for each prompt, side by side. */
+typedef struct {
+    const char **prompt, **said;
+    uint64_t *item;
+    text *reply;
+    uint8_t *ended;
+    float *score;
+    size_t n;
+} best_room;
+
+static almost_status best_room_take(arena *r, const best_voice *v, const say_batch *b,
+                                    best_room *o) {
+    o->n = b->n * v->n;
+    o->prompt = arena_take(r, o->n + 1, sizeof *o->prompt);
+    o->said = arena_take(r, o->n + 1, sizeof *o->said);
+    o->item = arena_take(r, o->n + 1, sizeof *o->item);
+    o->reply = arena_take(r, o->n + 1, sizeof *o->reply);
+    o->ended = arena_take(r, o->n + 1, 1);
+    o->score = arena_take(r, o->n + 1, sizeof *o->score);
+    if (!o->prompt || !o->said || !o->item || !o->reply || !o->ended || !o->score)
+        return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < o->n; i++) {
+        o->prompt[i] = b->prompt[i / v->n];
+        o->item[i] = b->item[i / v->n] | (uint64_t)(i % v->n) << 32;
+        text_init(&o->reply[i], r->a);
+    }
+    return ALMOST_OK;
+}
+
+/* Draws all candidates, scores what will be kept of each, hands on the best. */
+static almost_status best_run(best_voice *v, const say_config *c, const say_batch *b, arena *r,
+                              best_room *o, text *reply, uint8_t *ended) {
+    say_batch all = {b->prefix, o->prompt, o->item, o->n, b->stage};
+    TRY(v->inner.say(v->inner.ctx, c, &all, o->reply, o->ended));
+    for (size_t i = 0; i < o->n; i++) {
+        const char *cut;
+        size_t n = reply_cut(o->reply[i].s ? o->reply[i].s : "", o->reply[i].n, &cut);
+        if (!(o->said[i] = slice_keep(r, cut, n))) return ALMOST_ERR_MEMORY;
+    }
+    TRY(score_texts(v->rm, "rewards", o->prompt, o->said, o->n, v->quirks, o->score));
+    for (size_t i = 0; i < b->n; i++) {
+        size_t at = i * v->n + (size_t)play_pick(NULL, o->score + i * v->n, v->n);
+        text_put(&reply[i], o->reply[at].s ? o->reply[at].s : "", o->reply[at].n);
+        TRY(text_status(&reply[i]));
+        ended[i] = o->ended[at];
+        v->note[b->item[i] / TURNS_MOST].proxy += (double)o->score[at];
+    }
+    return ALMOST_OK;
+}
+
+static almost_status best_say(void *ctx, const say_config *c, const say_batch *b, text *reply,
+                              uint8_t *ended) {
+    best_voice *v = ctx;
+    best_room o = {0};
+    arena r;
+    arena_init(&r, v->rm->a);
+    almost_status s = best_room_take(&r, v, b, &o);
+    if (s == ALMOST_OK) s = best_run(v, c, b, &r, &o, reply, ended);
+    for (size_t i = 0; o.score && i < o.n; i++) text_free(&o.reply[i]);
+    arena_free(&r);
+    return s;
+}
+
+/* --rm and --best-of, if they are given, around the speaker; the model is the caller's to
+ * free. Notes are of n questions. */
+static almost_status answer_best(const call *c, arena *r, speaker *who, best_voice *v,
+                                 size_t n) {
+    int64_t most = 1;
+    if (*call_text(c, "best-of")) TRY(call_int(c, "best-of", 1, 1 << 16, &most));
+    if (!*call_text(c, "rm") && *call_text(c, "best-of"))
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "answer: option --best-of needs --rm: the reward model that chooses");
+    if (!*call_text(c, "rm")) return ALMOST_OK;
+    TRY(stage_model(c, "rm", NEED_HEAD, &v->rm));
+    if (!(v->note = arena_take(r, n + 1, sizeof *v->note))) return ALMOST_ERR_MEMORY;
+    v->inner = *who;
+    v->n = (size_t)most;
+    who->ctx = v;
+    who->say = best_say;
+    return ALMOST_OK;
+}
+
+/* The notes of all questions: means over their turns, and the bound of all their turns. */
+static void answer_notes(const call *c, const best_voice *v, const question *q, size_t n) {
+    slice parts[TURNS_MOST];
+    for (size_t i = 0; v->note && i < n; i++) {
+        size_t turns = turns_split(q[i].text, TURNS_MOST, parts);
+        v->note[i].scored = 1;
+        v->note[i].proxy /= (double)turns;
+        if (!*call_text(c, "best-of")) continue;
+        v->note[i].best_of = (int32_t)v->n;
+        v->note[i].kl_bound = (double)turns * answer_kl_bound((int32_t)v->n);
+    }
+}
+
+/* Has `who` answer, and writes what was said. */
+static almost_status answer_all(call *c, arena *r, speaker *who, const best_voice *v,
+                                const respond_config *o, const question_set *q, size_t n) {
+    char path[CALL_PATH];
+    demos d;
+    const demos *which;
+    const char **answer = NULL;
+    int32_t shots;
+    text t;
+    say_config say = {o->temperature, o->top_p, o->max_new, o->seed, NULL, 0};
+    TRY(call_int32(c, "shots", 0, 1000, &shots));
+    TRY(stage_demos(c, r, call_text(c, "demos"), &d, &which));
+    text_init(&t, c->a);
+    almost_status s = which ? demos_prefix(c->a, &t, which, shots, o->quirks) : ALMOST_OK;
+    if (s == ALMOST_OK)
+        s = bench_answers(c->a, r, who, &say, t.s ? t.s : "", q->item, n, &answer);
+    text_free(&t);
+    TRY(s);
+    TRY(call_path(c, "out", path));
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const char *name = slice_keep(r, base, strcspn(base, "."));
+    if (!name) return ALMOST_ERR_MEMORY;
+    answer_notes(c, v, q->item, n);
+    return answers_write(c->a, path, name, q->item, answer, v->note, n);
+}
+
 static almost_status answer_run(call *c, model *m, arena *r, reply_log *log) {
     char path[CALL_PATH];
     question_set q;
-    demos d;
-    const demos *which;
     respond_config o;
-    const char **answer = NULL, *name;
-    int32_t shots, most;
+    int32_t most;
     stage_voice voice;
-    text t;
+    best_voice best = {0};
     TRY(respond_config_of(c, &o));
-    TRY(call_int32(c, "shots", 0, 1000, &shots));
     TRY(call_int32(c, "n", 1, 10000000, &most));
-    TRY(stage_demos(c, r, call_text(c, "demos"), &d, &which));
     TRY(call_path(c, "queries", path));
     TRY(questions_load(c->a, r, path, &q));
-    text_init(&t, c->a);
-    almost_status s = which ? demos_prefix(c->a, &t, which, shots, o.quirks) : ALMOST_OK;
-    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"), log);
-    say_config say = {o.temperature, o.top_p, o.max_new, o.seed, NULL, 0};
     size_t n = MIN(q.n, (size_t)most);
-    if (s == ALMOST_OK)
-        s = bench_answers(c->a, r, &who, &say, t.s ? t.s : "", q.item, n, &answer);
-    if (s == ALMOST_OK) s = call_path(c, "out", path);
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    name = slice_keep(r, base, strcspn(base, "."));
-    if (s == ALMOST_OK && !name) s = ALMOST_ERR_MEMORY;
-    if (s == ALMOST_OK) s = answers_write(c->a, path, name, q.item, answer, n);
-    text_free(&t);
+    best.quirks = o.quirks;
+    speaker who = stage_speaker(&voice, m, call_flag(c, "greedy"), log);
+    almost_status s = answer_best(c, r, &who, &best, n);
+    if (s == ALMOST_OK) s = answer_all(c, r, &who, &best, &o, &q, n);
+    model_free(best.rm);
     return s;
 }
 
@@ -22650,6 +22795,8 @@ static const command STAGE_COMMANDS[] = {
       {"shots", OPTION_INT, "0", "demonstrations shown"},
       {"n", OPTION_INT, "10000", "queries at most"},
       {"out", OPTION_OUT, NULL, "answers, JSON lines"},
+      {"rm", OPTION_IN, "", "reward model: each answer's metadata tells its reward (proxy)"},
+      {"best-of", OPTION_INT, "", "draw so many replies to each turn, keep --rm's favourite"},
       {"greedy", OPTION_FLAG, "", "always the likeliest token"},
       {"min-chars", OPTION_INT, "0", "not used for answers"},
       SAMPLING_OPTIONS("0.7", "1", "96"),

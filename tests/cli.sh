@@ -214,6 +214,24 @@ equal "has one step of two" "$(wc -l <"$tmp/d3.jsonl")" 1
 check "a reward model of the first two" sh -c "$a rm --init weights/S.gguf --pairs '$tmp/pairs.json' --n 2 --batch 1 --out '$tmp/l.gguf' --metrics '$tmp/l' --quiet"
 equal "has two steps of one" "$(wc -l <"$tmp/l")" 2
 rm -f "$tmp/l" "$tmp/l.gguf"
+
+# ---- best-of-N: the first candidate is the plain answer, more candidates keep the ones before
+printf 'Who are you?\nWhat is tea? || And coffee?\nThank you!\n' >"$tmp/q.txt"
+answer() { name=$1 && shift && $a answer weights/S.gguf --queries "$tmp/q.txt" --max-new 12 --out "$tmp/$name.jsonl" --quiet "$@"; }
+part() { sed "s/.*$2: \([^,}]*\).*/\1/" "$tmp/$1.jsonl"; }
+check "plain answers" answer b0
+for n in 1 3 9; do check "best of $n" answer b$n --rm "$tmp/rm.gguf" --best-of $n --threads $n; done
+equal "best of one says what a plain answer says" "$(part b1 '"text"')" "$(part b0 '"text"')"
+equal "and bounds no distance" "$(part b1 '"kl_bound"' | sort -u)" 0.0
+equal "the bound of best of three: log 3 - 2/3, twice for two turns" \
+    "$(part b3 '"kl_bound"' | cut -c1-6 | tr '\n' ' ')" "0.4319 0.8638 0.4319 "
+equal "of one turn, more candidates are never worse" "$(for k in 1 3; do for n in 1 3 9; do
+    part b$n '"proxy"' | sed -n ${k}p; done | sort -gc && echo yes; done)" "yes
+yes"
+check "best of nine again, alone on a thread" answer b8 --rm "$tmp/rm.gguf" --best-of 9 --threads 1
+equal "is the same" "$(part b8 '"text"')" "$(part b9 '"text"')"
+refuses "best of many without a judge of them" 2 "best-of needs --rm" answer b7 --best-of 2
+refuses "best of none" 2 "option --best-of: expected an integer from 1" answer b7 --rm "$tmp/rm.gguf" --best-of 0
 refuses "dpo without a pull" 2 "option --beta: expected a number" dpo d4 --beta 0
 refuses "dpo of no pairs" 2 "option --n: expected an integer from 1" dpo d4 --n 0
 

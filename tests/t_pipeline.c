@@ -860,7 +860,7 @@ static void test_questions(void) {
     if (CHECK_OK(&a, questions_load(&a, &r, path, &s)) && CHECK_INT(s.n, 1)) {
         CHECK(s.item[0].id == 7 && !strcmp(s.item[0].category, "generic"));
         test_path(path, "answers.jsonl");
-        CHECK_OK(&a, answers_write(&a, path, "m", s.item, answer, 1));
+        CHECK_OK(&a, answers_write(&a, path, "m", s.item, answer, NULL, 1));
         if (CHECK_OK(&a, answers_read(&a, &r, path, s.item, 1, &read)))
             CHECK_STR(read[0], answer[0]);
         s.item[0].id = 8;
@@ -1120,6 +1120,19 @@ static void test_pipeline_hostile(void) {
     test_hostile(s, strlen(s), 60, hostile_body, NULL);
 }
 
+/* Which candidate is kept, and how far that may go. */
+static void test_best_of(void) {
+    static const float score[4] = {0.5f, 2, 2, -1};
+    static const uint8_t good[4] = {1, 0, 1, 1}, none[4] = {0};
+    CHECK_INT(play_pick(NULL, score, 4), 1); // ties to the lowest
+    CHECK_INT(play_pick(good, score, 4), 2);
+    CHECK_INT(play_pick(good, NULL, 4), 0);
+    CHECK_INT(play_pick(none, score, 4), -1);
+    CHECK_BITS64(answer_kl_bound(1), 0);
+    CHECK(near(answer_kl_bound(2), (double)m_log(2) - 0.5));
+    CHECK(answer_kl_bound(16) > 1.835 && answer_kl_bound(16) < 1.8352);
+}
+
 static const test TESTS_PIPELINE[] = {
     {"prompts", "quirks", test_quirks},
     {"prompts", "demonstrations", test_demos},
@@ -1146,6 +1159,7 @@ static const test TESTS_PIPELINE[] = {
     {"evaluation", "judged answers", test_ab},
     {"evaluation", "questions", test_questions},
     {"evaluation", "answers in turns", test_answers},
+    {"evaluation", "best of N", test_best_of},
     {"evaluation", "log-probabilities", test_logprobs},
     {"evaluation", "benchmarks on a model", test_benchmarks},
     {"evaluation", "templates", test_templates},
