@@ -1190,7 +1190,7 @@ static void sha256_hex(const void *p, size_t n, char hex[65]) {
 /* What a draw is for; numbers are part of every result: append, never renumber. */
 enum rng_purpose {
     RNG_INIT = 1, RNG_SHUFFLE, RNG_TOKEN, RNG_CORPUS, RNG_PROMPT, RNG_WORLD,
-    RNG_DEMO, RNG_BENCH, RNG_BOOTSTRAP, RNG_JUDGE, RNG_TEST
+    RNG_DEMO, RNG_BENCH, RNG_BOOTSTRAP, RNG_JUDGE, RNG_TEST, RNG_CONTROL
 };
 
 /* The upper 64 of the 128 bits of a*b, from four 32-bit products. */
@@ -17075,7 +17075,7 @@ static void compare_distinct(comparisons *p) {
 /* A reply without an end token (too long, or cut at a stop string) is a finished episode
  * all the same: no end token is added to it, its last drawn token is its last action. */
 enum {
-    PPO_REPLACE,  /* its score IS truncation_score; the reward model is not asked       */
+    PPO_REPLACE,  /* its score IS truncation_score, whatever the reward model says      */
     PPO_SUBTRACT  /* its score is that of the tokens before the stop string, plus
                      truncation_score (a negative number)                               */
 };
@@ -17371,7 +17371,7 @@ typedef struct {
     float *logp;            /* log-probability when drawn: fixed for all epochs */
     float *ref, *value, *reward, *adv, *ret;
     unsigned char *targets, *values; /* [n_query + n] flags for [24] */
-    float raw, score;       /* the reward model's word; what became reward */
+    float raw, told, score; /* the reward model's word; score()'s; what became reward */
     int score_clipped;
     double kl, kl_k3, kl_exact, entropy; /* sums over the reply */
 } ppo_episode;
@@ -17413,8 +17413,10 @@ typedef struct {
     model *policy, *reference; /* two copies of the SFT model                          */
     model *value;              /* ppo_value_net(reward)                                */
     model *reward;             /* NULL: score() alone says what a reply is worth       */
-    almost_status (*score)(void *ctx, const ppo_episode *e, float *raw);
-    void *ctx;                 /* score: if given it is asked instead of the reward model */
+    almost_status (*score)(void *ctx, const ppo_episode *e, float *told);
+    void *ctx;                 /* score: if given its word counts; the reward model's is
+                                  noted in the rollouts, for whoever compares the two   */
+    const char *score_name;    /* tells this score from others: part of the run's key   */
     const gen_prefix *queries; /* formatted prompts as token ids                       */
     size_t n_queries;
     int32_t eos;
@@ -17661,27 +17663,22 @@ static size_t ppo_read_length(const ppo_episode *e) {
     return e->n_query + (e->reason == GEN_EOS ? e->n : e->kept);
 }
 
-/* Raw scores of the episodes that are scored at all. */
+/* What the reward model and score() say of the episodes. */
 static almost_status ppo_score_group(ppo *p, size_t first, size_t count) {
     const ppo_job *j = p->job;
     const int32_t *id[PPO_GROUP] = {0};
-    size_t n[PPO_GROUP] = {0}, want[PPO_GROUP] = {0}, who[PPO_GROUP] = {0}, some = 0;
+    size_t n[PPO_GROUP] = {0}, want[PPO_GROUP] = {0};
     float raw[PPO_GROUP] = {0};
-    for (size_t i = first; i < first + count; i++) {
-        ppo_episode *e = &p->episodes[i];
-        if (e->reason != GEN_EOS && p->c.truncation == PPO_REPLACE) continue;
-        if (j->score) {
-            TRY(j->score(j->ctx, e, &e->raw));
-            continue;
-        }
-        id[some] = e->ids;
-        n[some] = ppo_read_length(e);
-        want[some] = 1;
-        who[some++] = i;
+    for (size_t i = 0; i < count; i++) {
+        ppo_episode *e = &p->episodes[first + i];
+        if (j->score) TRY(j->score(j->ctx, e, &e->told));
+        id[i] = e->ids;
+        n[i] = ppo_read_length(e);
+        want[i] = 1;
     }
-    if (some == 0) return ALMOST_OK;
-    TRY(ppo_run_group(j->reward, p->reward_d, id, n, want, some, NULL, raw));
-    for (size_t i = 0; i < some; i++) p->episodes[who[i]].raw = raw[i];
+    if (!j->reward) return ALMOST_OK;
+    TRY(ppo_run_group(j->reward, p->reward_d, id, n, want, count, NULL, raw));
+    for (size_t i = 0; i < count; i++) p->episodes[first + i].raw = raw[i];
     return ALMOST_OK;
 }
 
@@ -17689,7 +17686,7 @@ static almost_status ppo_score_group(ppo *p, size_t first, size_t count) {
  * clipped; then the rule for replies without an end token. */
 static void ppo_score(const ppo *p, ppo_episode *e) {
     float limit = (float)p->c.score_clip;
-    float s = p->job->score ? e->raw : ppo_normalised(p->job->reward, e->raw);
+    float s = p->job->score ? e->told : ppo_normalised(p->job->reward, e->raw);
     e->score = MIN(MAX(s, -limit), limit);
     e->score_clipped = e->score != s;
     if (e->reason == GEN_EOS) return;
@@ -17963,6 +17960,18 @@ static void ppo_floats_put(text *t, const char *name, const float *x, size_t n) 
     text_char(t, ']');
 }
 
+/* `name` and n tokens as a JSON string. */
+static almost_status ppo_text_put(text *t, const char *name, const tokenizer *tok,
+                                  const int32_t *id, size_t n) {
+    text s;
+    text_init(&s, t->a);
+    almost_status st = tok_decode(tok, id, n, &s);
+    text_str(t, name);
+    json_put(t, s.s ? s.s : "", s.n);
+    text_free(&s);
+    return st;
+}
+
 /* One line of a rollout file. */
 static almost_status ppo_episode_put(const ppo *p, const ppo_episode *e, text *t) {
     const tokenizer *tok = p->job->policy->tok;
@@ -17984,27 +17993,28 @@ static almost_status ppo_episode_put(const ppo *p, const ppo_episode *e, text *t
         ppo_floats_put(t, "values", e->value, e->n);
     }
     if (tok) {
-        text s;
-        text_init(&s, p->a);
-        almost_status st = tok_decode(tok, e->reply, e->n, &s);
-        text_str(t, ",\"text\":");
-        json_put(t, s.s ? s.s : "", s.n);
-        text_free(&s);
-        TRY(st);
+        TRY(ppo_text_put(t, ",\"prompt\":", tok, e->ids, e->n_query));
+        TRY(ppo_text_put(t, ",\"text\":", tok, e->reply, e->n));
     }
     text_str(t, "}\n");
     return text_status(t);
 }
 
+/* The rollout file of iteration i, from 1. */
+static almost_status ppo_rollouts_path(const ppo *p, int64_t i, char path[1024]) {
+    char name[32];
+    snprintf(name, sizeof name, "%06lld.jsonl", (long long)i);
+    if (path_join(path, 1024, p->job->rollouts, name)) return ALMOST_OK;
+    return fail(p->a, ALMOST_ERR_ARGUMENT, "ppo: the path %.100s... is too long",
+                p->job->rollouts);
+}
+
 /* Writes the replies of this iteration; on resuming the same bytes are written again. */
 static almost_status ppo_rollouts_save(const ppo *p) {
-    char name[32], path[1024];
+    char path[1024];
     text t;
     if (!p->job->rollouts) return ALMOST_OK;
-    snprintf(name, sizeof name, "%06lld.jsonl", (long long)p->iteration + 1);
-    if (!path_join(path, sizeof path, p->job->rollouts, name))
-        return fail(p->a, ALMOST_ERR_ARGUMENT, "ppo: the path %.100s... is too long",
-                    p->job->rollouts);
+    TRY(ppo_rollouts_path(p, p->iteration + 1, path));
     text_init(&t, p->a);
     almost_status s = dir_make(p->a, p->job->rollouts);
     for (size_t i = 0; i < p->n && s == ALMOST_OK; i++)
@@ -18012,6 +18022,17 @@ static almost_status ppo_rollouts_save(const ppo *p) {
     if (s == ALMOST_OK) s = file_write(p->a, path, t.s, t.n);
     text_free(&t);
     return s;
+}
+
+/* Rollouts that a longer run left in the folder would pass for this one's. */
+static almost_status ppo_rollouts_trim(const ppo *p) {
+    char path[1024];
+    for (int64_t i = p->iterations + 1; p->job->rollouts; i++) {
+        TRY(ppo_rollouts_path(p, i, path));
+        if (!file_exists(path)) break;
+        TRY(file_remove(p->a, path));
+    }
+    return ALMOST_OK;
 }
 
 /* ---- State: key, iteration and beta, both trainers, in one file ---- */
@@ -18072,7 +18093,7 @@ static void ppo_key_model(sha256 *h, const model *m, unsigned char digest[32]) {
 }
 
 /* SHA-256 of what decides every bit of a run: settings, all weights at its start, queries,
- * end token and stop strings. Notes the reference's hash on the way. */
+ * end token, stop strings and the name of a score of its own. Notes the reference's hash on the way. */
 static almost_status ppo_key(ppo *p) {
     const ppo_job *j = p->job;
     unsigned char digest[32];
@@ -18097,6 +18118,7 @@ static almost_status ppo_key(ppo *p) {
     sha256_add_u64le(&h, (uint64_t)j->eos);
     for (size_t i = 0; i < j->n_stops; i++)
         sha256_add(&h, j->stops[i], strlen(j->stops[i]) + 1);
+    if (j->score_name) sha256_add(&h, j->score_name, strlen(j->score_name));
     sha256_end(&h, digest);
     text_hex(p->key, digest, sizeof digest);
     p->key[64] = 0;
@@ -18271,6 +18293,7 @@ static almost_status ppo_run(almost *a, const ppo_job *job, text *metrics) {
         if (s == ALMOST_OK) s = ppo_progress(p);
     }
     if (s == ALMOST_ERR_STOPPED) s = ppo_stop(p);
+    if (s == ALMOST_OK) s = ppo_rollouts_trim(p);
     if (s == ALMOST_OK && metrics && p->policy->metrics.n) {
         text_put(metrics, p->policy->metrics.s, p->policy->metrics.n);
         s = text_status(metrics);
@@ -18281,9 +18304,22 @@ static almost_status ppo_run(almost *a, const ppo_job *job, text *metrics) {
 
 /* ---- Normalising the reward model ---- */
 
+/* Shift and scale that bring x[n] to mean 0, standard deviation 1 (population); f64, LANE8
+ * sums. x is overwritten. */
+static almost_status ppo_scale(almost *a, float *x, size_t n, float *shift, float *scale) {
+    double mean = a->k->lane8_sum(x, n) / (double)n;
+    for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] - mean);
+    double sd = m_sqrt(a->k->lane8_sumsq(x, n) / (double)n);
+    if (!(sd > 1e-6 && sd < 1e6))
+        return fail(a, ALMOST_ERR_NUMERIC, "ppo: all %zu reference replies have the same "
+                    "reward, or rewards beyond 10^6; it cannot be normalised", n);
+    *shift = (float)mean;
+    *scale = (float)(1.0 / sd);
+    return ALMOST_OK;
+}
+
 /* Sets shift and scale of a reward model so that these texts (formatted prompt and reply of
- * the SFT model, end token included) score mean 0, standard deviation 1 (population).
- * f64, LANE8 sums in text order. */
+ * the SFT model, end token included) score mean 0, standard deviation 1. */
 static almost_status ppo_normalise(model *reward, const gen_prefix *texts, size_t n) {
     almost *a = reward->a;
     arena r;
@@ -18304,15 +18340,8 @@ static almost_status ppo_normalise(model *reward, const gen_prefix *texts, size_
         }
         s = ppo_run_group(reward, d, id, len, want, count, NULL, x + i);
     }
-    if (s == ALMOST_OK) {
-        double mean = a->k->lane8_sum(x, n) / (double)n;
-        reward->reward_shift = (float)mean;
-        for (size_t i = 0; i < n; i++) x[i] = (float)((double)x[i] - mean);
-        double sd = m_sqrt(a->k->lane8_sumsq(x, n) / (double)n);
-        if (sd > 1e-6 && sd < 1e6) reward->reward_scale = (float)(1.0 / sd);
-        else s = fail(a, ALMOST_ERR_NUMERIC, "ppo: the reward model gives all %zu replies "
-                      "the same score, or scores beyond 10^6; it cannot be normalised", n);
-    }
+    if (s == ALMOST_OK)
+        s = ppo_scale(a, x, n, &reward->reward_shift, &reward->reward_scale);
     decoder_close(d);
     arena_free(&r);
     return s;
@@ -21603,14 +21632,129 @@ static almost_status ppo_reference(call *c, model *rm, arena *r) {
     return s;
 }
 
-typedef struct { model *policy, *reference, *value, *reward; } ppo_models;
+/* ---- rewards for the control arms: what gold, length or chance alone make of a policy. The
+ * reward model then only starts the value network, and is noted in the rollouts. ---- */
+
+typedef struct {
+    almost *a;
+    const char *kind;    /* gold, length or random        */
+    char name[160];      /* kind and all it depends on    */
+    const tokenizer *tok;
+    world *w;            /* gold                          */
+    judge *j;
+    uint64_t seed;       /* random                        */
+    float shift, scale;
+} control;
+
+/* gold: the judge's total, 0 to 1. length: characters. random: of the reply's bytes alone,
+ * (x >> 40)/2^24 for draw 0 of purpose 12, item = the first 8 bytes of their SHA-256. */
+static float control_worth(const control *o, const char *prompt, const char *reply) {
+    const char *cut;
+    size_t n = reply_cut(reply, strlen(reply), &cut);
+    if (!strcmp(o->kind, "length")) return (float)slice_chars(cut, n);
+    if (!strcmp(o->kind, "gold")) {
+        judge_score score;
+        judge_reply(o->j, prompt, cut, &score);
+        return (float)score.total / 1000.0f;
+    }
+    unsigned char digest[32];
+    sha256 h;
+    sha256_init(&h);
+    sha256_add(&h, cut, n);
+    sha256_end(&h, digest);
+    return (float)(rng_draw(o->seed, RNG_CONTROL, le64(digest), 0) >> 40) / 16777216.0f;
+}
+
+/* What PPO asks of an episode: its texts, as the reward model would read them. */
+static almost_status control_score(void *ctx, const ppo_episode *e, float *told) {
+    const control *o = ctx;
+    text prompt, reply;
+    text_init(&prompt, o->a);
+    text_init(&reply, o->a);
+    almost_status s = tok_decode(o->tok, e->ids, e->n_query, &prompt);
+    if (s == ALMOST_OK) s = tok_decode(o->tok, e->reply, e->kept, &reply);
+    if (s == ALMOST_OK) {
+        float x = control_worth(o, prompt.s ? prompt.s : "", reply.s ? reply.s : "");
+        *told = (x - o->shift) * o->scale;
+    }
+    text_free(&prompt);
+    text_free(&reply);
+    return s;
+}
+
+/* The reference replies get mean 0, deviation 1, as under a reward model. */
+static almost_status control_reference(const call *c, control *o, arena *r) {
+    char path[CALL_PATH];
+    sft_record *v;
+    size_t n;
+    int32_t most;
+    TRY(call_int32(c, "reference-n", 2, 1000000, &most));
+    TRY(call_path(c, "reference", path));
+    TRY(sft_read(c->a, r, path, &v, &n));
+    n = MIN(n, (size_t)most);
+    float *x = arena_take(r, n + 1, sizeof *x);
+    if (!x) return ALMOST_ERR_MEMORY;
+    if (n < 2)
+        return fail(c->a, ALMOST_ERR_FORMAT, "%s: expected at least two records", path);
+    for (size_t i = 0; i < n; i++) x[i] = control_worth(o, v[i].input, v[i].output);
+    return ppo_scale(c->a, x, n, &o->shift, &o->scale);
+}
+
+/* Reads --reward; kind NULL: the reward model's. */
+static almost_status control_open(const call *c, arena *r, const tokenizer *tok, control *o) {
+    static const char *const kinds[] = {"gold", "length", "random"};
+    char path[CALL_PATH], data[65] = "";
+    int64_t seed;
+    const char *kind = call_text(c, "reward");
+    memset(o, 0, sizeof *o);
+    o->a = c->a;
+    o->tok = tok;
+    o->scale = 1;
+    if (!*kind || !strcmp(kind, "rm")) return ALMOST_OK;
+    for (size_t i = 0; i < COUNT(kinds); i++)
+        if (!strcmp(kind, kinds[i])) o->kind = kinds[i];
+    if (!o->kind)
+        return fail(c->a, ALMOST_ERR_ARGUMENT,
+                    "ppo: option --reward: expected rm, gold, length or random, found '%s'", kind);
+    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    o->seed = (uint64_t)seed;
+    if (!strcmp(kind, "gold")) {
+        TRY(call_resolve(c, *call_text(c, "data") ? call_text(c, "data") : "data/", path));
+        TRY(world_load(c->a, path, &o->w));
+        TRY(judge_open(c->a, o->w, &o->j));
+        TRY(call_digest(c->a, path, data));
+    }
+    if (*call_text(c, "reference")) TRY(control_reference(c, o, r));
+    snprintf(o->name, sizeof o->name, "%s %08x %08x %s", kind, (unsigned)f32_bits(o->shift),
+             (unsigned)f32_bits(o->scale), data);
+    return ALMOST_OK;
+}
+
+static void control_close(control *o) {
+    judge_free(o->j);
+    world_free(o->w);
+}
+
+typedef struct {
+    model *policy, *reference, *value, *reward;
+    control control;
+} ppo_models;
 
 static almost_status ppo_load(call *c, ppo_models *m, arena *r) {
     TRY(stage_model(c, "policy", NEED_ENDS, &m->policy));
+    TRY(control_open(c, r, m->policy->tok, &m->control));
     TRY(model_clone(m->policy, 0, &m->reference));
     TRY(stage_model(c, "rm", NEED_HEAD, &m->reward));
     if (*call_text(c, "reference")) TRY(ppo_reference(c, m->reward, r));
     return ppo_value_net(m->reward, &m->value);
+}
+
+static void ppo_models_free(ppo_models *m) {
+    control_close(&m->control);
+    model_free(m->policy);
+    model_free(m->reference);
+    model_free(m->value);
+    model_free(m->reward);
 }
 
 static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all,
@@ -21619,27 +21763,24 @@ static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all,
     const char **prompt;
     size_t n;
     ppo_config o;
-    ppo_job job;
     gen_prefix *queries;
     int type = GGUF_F32;
     TRY(stage_type(c, &type));
     TRY(ppo_settings(c, &o));
     TRY(ppo_load(c, m, r));
     TRY(prompts_needed(c, r, "prompts", &prompt, &n));
-    memset(&job, 0, sizeof job);
-    TRY(ppo_stage_queries(m->policy, r, prompt, n, all, &queries, &job.n_queries));
     TRY(call_sibling(c, "out", ".state", state_path));
-    job.config = &o;
-    job.policy = m->policy;
-    job.reference = m->reference;
-    job.value = m->value;
-    job.reward = m->reward;
+    ppo_job job = {.config = &o, .policy = m->policy, .reference = m->reference,
+                   .value = m->value, .reward = m->reward, .eos = tok_eos(m->policy->tok),
+                   .n_stops = 2, .stops = {"\n\nHuman:", DEMO_SPLIT},
+                   .state_path = state_path, .resume = 1};
+    TRY(ppo_stage_queries(m->policy, r, prompt, n, all, &queries, &job.n_queries));
     job.queries = queries;
-    job.eos = tok_eos(m->policy->tok);
-    job.stops[job.n_stops++] = "\n\nHuman:";
-    job.stops[job.n_stops++] = DEMO_SPLIT;
-    job.state_path = state_path;
-    job.resume = 1;
+    if (m->control.kind) {
+        job.score = control_score;
+        job.ctx = &m->control;
+        job.score_name = m->control.name;
+    }
     if (*call_text(c, "rollout-dir")) {
         TRY(call_path(c, "rollout-dir", folder));
         TRY(dir_make(c->a, folder));
@@ -21654,7 +21795,7 @@ static almost_status ppo_stage_run(call *c, ppo_models *m, arena *r, ids *all,
 }
 
 static almost_status stage_ppo(call *c) {
-    ppo_models m = {NULL, NULL, NULL, NULL};
+    ppo_models m = {0};
     arena r;
     ids all;
     text metrics;
@@ -21665,10 +21806,7 @@ static almost_status stage_ppo(call *c) {
     text_free(&metrics);
     ids_free(&all);
     arena_free(&r);
-    model_free(m.policy);
-    model_free(m.reference);
-    model_free(m.value);
-    model_free(m.reward);
+    ppo_models_free(&m);
     return s;
 }
 
@@ -22764,6 +22902,8 @@ static const command STAGE_COMMANDS[] = {
      stage_ppo,
      {{"policy", OPTION_IN, NULL, "SFT model"},
       {"rm", OPTION_IN, NULL, "reward model"},
+      {"reward", OPTION_TEXT, "", "rm (the default), or a control: gold, length, random"},
+      {"data", OPTION_IN, "", "folder of the built-in world, for --reward gold [data/]"},
       {"prompts", OPTION_INS, NULL, "queries"},
       MODEL_OUT_OPTIONS,
       {"rollout-dir", OPTION_DIR, "", "folder for the rollouts of each iteration"},
@@ -26057,7 +26197,7 @@ static almost_status kat_ppo_run(kat *k, ppo_models *m, ids *all, text *metrics)
 }
 
 static almost_status kat_ppo(kat *k) {
-    ppo_models m = {NULL, NULL, NULL, NULL};
+    ppo_models m = {0};
     ids all;
     text metrics;
     ids_init(&all, k->a);
@@ -26065,10 +26205,7 @@ static almost_status kat_ppo(kat *k) {
     almost_status s = kat_ppo_run(k, &m, &all, &metrics);
     text_free(&metrics);
     ids_free(&all);
-    model_free(m.policy);
-    model_free(m.reference);
-    model_free(m.value);
-    model_free(m.reward);
+    ppo_models_free(&m);
     return s;
 }
 

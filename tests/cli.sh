@@ -215,6 +215,24 @@ check "a reward model of the first two" sh -c "$a rm --init weights/S.gguf --pai
 equal "has two steps of one" "$(wc -l <"$tmp/l")" 2
 rm -f "$tmp/l" "$tmp/l.gguf"
 
+# ---- controls of PPO: another reward, the same run; the reward model's word is noted beside
+cut -d'|' -f1 "$tmp/lines" | head -1 >"$tmp/ppo.txt" && printf 'What is tea?\nWhat is ink?\n' >>"$tmp/ppo.txt"
+echo '{"truncation": 1}' >"$tmp/settings.json" # short replies: their own reward, less one
+ppo() { name=$1 && shift && $a ppo --policy weights/S.gguf --rm "$tmp/rm.gguf" --prompts "$tmp/ppo.txt" --episodes 8 --rollouts 4 \
+    --minibatch 4 --epochs 1 --max-new 12 --settings "$tmp/settings.json" --out "$tmp/$name.gguf" --rollout-dir "$tmp/$name" --quiet "$@"; }
+told() { sed 's/.*"score":\([^,]*\),.*/\1/' "$tmp/$1/000001.jsonl" | tr '\n' ' '; }
+noted() { sed 's/.*"raw":\([^,]*\),.*/\1/' "$tmp/$1/000001.jsonl" | tr '\n' ' '; }
+for reward in rm gold length random; do check "ppo --reward $reward" ppo p-$reward --reward $reward; done
+check "ppo without a word about its reward" ppo p-plain
+same "is paid by the reward model" "$tmp/p-rm.gguf" "$tmp/p-plain.gguf"
+equal "the reward model's word is noted for all" "$(for r in rm gold length random; do noted p-$r; echo; done | sort -u | wc -l)" 1
+equal "but each is paid for something else" "$(for r in rm gold length random; do told p-$r; echo; done | sort -u | wc -l)" 4
+equal "rollouts tell the prompt" "$(cat "$tmp/p-rm/000002.jsonl" | grep -c '"prompt":"\\n\\nHuman: ')" 4
+check "a shorter run in the same folder" ppo p-rm --episodes 4
+equal "leaves no rollouts of the longer one" "$(ls "$tmp/p-rm")" 000001.jsonl
+refuses "a reward that is none" 2 "expected rm, gold, length or random, found 'x'" ppo p-x --reward x
+refuses "gold without a world" 1 "cannot read .*own/facts.txt" ppo p-x --reward gold --data "$tmp/own"
+
 # ---- best-of-N: the first candidate is the plain answer, more candidates keep the ones before
 printf 'Who are you?\nWhat is tea? || And coffee?\nThank you!\n' >"$tmp/q.txt"
 answer() { name=$1 && shift && $a answer weights/S.gguf --queries "$tmp/q.txt" --max-new 12 --out "$tmp/$name.jsonl" --quiet "$@"; }

@@ -1183,8 +1183,8 @@ class Ppo:
         for i in range(c["rollouts"]):
             e = Acts()
             e.id, e.query, q = i, order[i], self.queries[order[i]]
-            e.reply, e.logp, e.reason, _ = reply(self.policy, q, c["seed"], i, c["max_new"],
-                                                 single(c["temperature"]), 65536, c["stops"])
+            e.reply, e.logp, e.reason, e.text = reply(self.policy, q, c["seed"], i, c["max_new"],
+                                                      single(c["temperature"]), 65536, c["stops"])
             e.ids, e.nq, e.n = q + e.reply, len(q), len(e.reply)
             self.episodes.append(e)
 
@@ -1205,9 +1205,14 @@ class Ppo:
             e.entropy = add64(e.entropy, neg(lane8_dot(p, lp)))
         h = forward(self.value, [e.ids[:-1]])[-1].n1[e.nq - 1:]
         e.value = [normalised(self.value, v) for v in value_of(self.value, h)]
-        e.raw, e.clipped = P0, False
+        e.clipped, read = False, e.n
+        if e.reason == "stop":  # the reward model reads the tokens wholly before the stop string
+            cut = min(e.text.index(x) for x in self.c["stops"] if x in e.text)
+            while len(b"".join(self.policy.tokens[i] for i in e.reply[:read])) > cut:
+                read -= 1
+        ids = e.ids[:e.nq + read]
+        e.raw = value_of(self.rm, [forward(self.rm, [ids])[-1].n1[-1]])[0]
         if e.reason == "eos":
-            e.raw = value_of(self.rm, [forward(self.rm, [e.ids])[-1].n1[-1]])[0]
             s = normalised(self.rm, e.raw)
             e.score = clamp(s, (-10, 0), (10, 0))
             e.clipped = total(s, neg(e.score))[0] != 0

@@ -835,6 +835,56 @@ static void test_ppo_returns(void) {
     ppo_world_close(&w);
 }
 
+static float ppo_worth_tokens(const ppo_episode *e) { return (float)e->n / 16; }
+
+/* Length in characters of what is kept of a reply; chance by its bytes and nothing else. */
+static void test_ppo_controls(void) {
+    control length = {.kind = "length"}, chance = {.kind = "random", .seed = 3};
+    control other = {.kind = "random", .seed = 4};
+    CHECK_BITS32(control_worth(&length, "", " caf\xC3\xA9. "), 5.0f);
+    CHECK_BITS32(control_worth(&length, "q", " a b \n\nHuman: c"), 3.0f);
+    CHECK_BITS32(control_worth(&length, "q", ""), 0.0f);
+    double sum = 0;
+    int same = 0;
+    for (int i = 0; i < 1000; i++) {
+        char s[16];
+        snprintf(s, sizeof s, "reply %d", i);
+        float x = control_worth(&chance, "", s);
+        CHECK(x >= 0 && x < 1);
+        CHECK_BITS32(control_worth(&chance, "another prompt", s), x);
+        same += control_worth(&other, "", s) == x;
+        sum += (double)x;
+    }
+    CHECK(ppo_near(sum / 1000, 0.5, 0.04)); // four standard errors
+    CHECK(same < 3);
+}
+
+/* The normalised word of a control reaches the score; the reward model's is noted beside. */
+static void test_ppo_control_scores(void) {
+    ppo_world w;
+    ppo *p;
+    ppo_world_open(&w, 1, ALMOST_KERNELS_AUTO, 19);
+    ppo_world_values(&w);
+    ppo_world_judge(&w, ppo_worth_tokens);
+    CHECK_OK(w.a, ppo_open(w.a, &w.j, &p));
+    CHECK_OK(w.a, ppo_rollout(p));
+    CHECK_OK(w.a, ppo_measure(p));
+    char plain[65];
+    memcpy(plain, p->key, 65);
+    for (size_t i = 0; i < p->n; i++) {
+        const ppo_episode *e = &p->episodes[i];
+        CHECK_BITS32(e->told, ppo_worth_tokens(e));
+        CHECK_BITS32(e->score, e->reason == GEN_EOS ? e->told : -1.0f);
+        CHECK(e->raw != 0); // of every reply, whatever ended it
+    }
+    ppo_close(p);
+    w.j.score_name = "length";
+    CHECK_OK(w.a, ppo_open(w.a, &w.j, &p));
+    CHECK(memcmp(plain, p->key, 64)); // another score is another run
+    ppo_close(p);
+    ppo_world_close(&w);
+}
+
 static const test TESTS_PPO[] = {
     {"ppo", "advantages by hand", test_ppo_gae},
     {"ppo", "whitening", test_ppo_whiten},
@@ -845,6 +895,8 @@ static const test TESTS_PPO[] = {
     {"ppo", "settings are printed, read and checked", test_ppo_settings},
     {"ppo", "first iteration: ratio 1, KL 0, exactly", test_ppo_exact},
     {"ppo", "the reward model reads what it would read alone", test_ppo_reads},
+    {"ppo", "controls", test_ppo_controls},
+    {"ppo", "a control's word is the score", test_ppo_control_scores},
     {"ppo", "raw score to reward", test_ppo_scores},
     {"ppo", "normalised on the SFT model's replies", test_ppo_normalise},
     {"ppo", "threads and kernels change nothing", test_ppo_invariance},
