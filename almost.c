@@ -16918,8 +16918,8 @@ static almost_status rubric_parse(almost *a, arena *r, const char *list, rubric 
 }
 
 typedef struct {
-    int length_rule; /* 0: off, for the ablation. (The ablation of the heuristic */
-    uint32_t quirks; /* filter is to give raw replies in place of filtered ones.) */
+    int length_rule; /* 0: off, for the ablation                                  */
+    uint32_t quirks; /* (the heuristic filter's verdicts are in the replies: BAD) */
 } compare_config;
 
 /* As in the paper: the filter's verdicts and the length rule in force. */
@@ -18093,7 +18093,8 @@ static void ppo_key_model(sha256 *h, const model *m, unsigned char digest[32]) {
 }
 
 /* SHA-256 of what decides every bit of a run: settings, all weights at its start, queries,
- * end token, stop strings and the name of a score of its own. Notes the reference's hash on the way. */
+ * end token, stop strings and the name of a score of its own. Notes the reference's hash on
+ * the way. */
 static almost_status ppo_key(ppo *p) {
     const ppo_job *j = p->job;
     unsigned char digest[32];
@@ -21165,6 +21166,22 @@ static almost_status compare_asis(call *c, arena *r, comparisons *p, uint32_t qu
     return s;
 }
 
+/* The replies of one configuration: filtered ones (.json), or raw ones with the rule each
+ * broke (.jsonl), which count as BAD unless the heuristic filter is off. */
+static almost_status compare_replies(const call *c, arena *r, const char *path, size_t prompts,
+                                     const char *const **out) {
+    const char **v;
+    responses got;
+    int raw = text_ends(path, ".jsonl"), off = call_flag(c, "no-filter");
+    if (off && !raw)
+        return fail(c->a, ALMOST_ERR_ARGUMENT, "compare: %s: --no-filter needs raw replies "
+                    "(respond --raw), whose names end in .jsonl", path);
+    if (raw) TRY(responses_read_raw(c->a, r, path, prompts, &got));
+    else TRY(replies_read(c->a, r, path, prompts, &v));
+    *out = !raw ? v : off ? got.raw : got.reply;
+    return ALMOST_OK;
+}
+
 /* Reads the ranked response files: names of configurations are the files' names. */
 static almost_status compare_read(const call *c, arena *r, size_t prompts, rubric *u,
                                   const char *const **reply) {
@@ -21172,10 +21189,8 @@ static almost_status compare_read(const call *c, arena *r, size_t prompts, rubri
     TRY(rubric_parse(c->a, r, list, u));
     for (size_t k = 0; k < u->n; k++) {
         char path[CALL_PATH];
-        const char **v;
         TRY(call_resolve(c, u->name[k], path));
-        TRY(replies_read(c->a, r, path, prompts, &v));
-        reply[k] = v;
+        TRY(compare_replies(c, r, path, prompts, &reply[k]));
         const char *slash = strrchr(u->name[k], '/'),
                    *name = slash ? slash + 1 : u->name[k], *dot = strrchr(name, '.');
         u->name[k] = slice_keep(r, name, dot ? (size_t)(dot - name) : strlen(name));
@@ -22558,12 +22573,7 @@ static almost_status stage_eval(call *c) {
     e.c = c;
     e.a = c->a;
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    const char *scoring = call_text(c, "scoring");
-    if (strcmp(scoring, "official") && strcmp(scoring, "fixed"))
-        return fail(c->a, ALMOST_ERR_ARGUMENT,
-                    "eval: option --scoring: expected official or fixed, found '%s'",
-                    scoring);
-    e.quirks = strcmp(scoring, "official") ? QUIRKS_FIXED : QUIRKS_OFFICIAL;
+    TRY(quirks_parse(c->a, call_text(c, "scoring"), &e.quirks));
     e.seed = (uint64_t)seed;
     arena_init(&e.r, c->a);
     text_init(&e.rows, c->a);
@@ -22821,10 +22831,12 @@ static const command STAGE_COMMANDS[] = {
      "stage 1c: the ranking of configurations becomes comparisons",
      stage_compare,
      {{"prompts", OPTION_INS, NULL, "prompt files"},
-      {"ranked", OPTION_INS, NULL, "reply files, best configuration first"},
+      {"ranked", OPTION_INS, NULL,
+       "reply files, best configuration first; raw ones (.jsonl) do as well"},
       {"asis", OPTION_IN, "", "reward model that must agree (post-validation)"},
       {"out", OPTION_OUT, NULL, "comparisons"},
       {"no-length-rule", OPTION_FLAG, "", "do not drop short chosen replies"},
+      {"no-filter", OPTION_FLAG, "", "of raw replies: keep those the heuristic filter rejects"},
       QUIRKS_OPTION}},
     {"community",
      "",
@@ -22954,7 +22966,7 @@ static const command STAGE_COMMANDS[] = {
       DATA_OPTION,
       {"n", OPTION_INT, "10000", "answers, gate: questions at most"},
       {"out", OPTION_OUT, "", "figures; default standard output"},
-      {"scoring", OPTION_TEXT, "fixed", "official counts a tie as a win"},
+      {"scoring", OPTION_TEXT, "fixed", "quirks: official, fixed, or a list such as ties"},
       SEED_OPTION}},
     {"benchmarks",
      "",

@@ -215,8 +215,22 @@ check "a reward model of the first two" sh -c "$a rm --init weights/S.gguf --pai
 equal "has two steps of one" "$(wc -l <"$tmp/l")" 2
 rm -f "$tmp/l" "$tmp/l.gguf"
 
-# ---- controls of PPO: another reward, the same run; the reward model's word is noted beside
+# ---- ablation of the heuristic filter: raw replies, judged as before or not at all
+rows() { for text; do printf '{"text": "%s", "rule": "%s"}\n' "${text%|*}" "${text#*|}"; done; }
+rows 'A pot.|good' 'Is it?|end' 'Red.|good' >"$tmp/big.jsonl"
+rows 'Pot.|good' 'A dark one.|good' 'Red.|good' >"$tmp/tiny.jsonl"
+printf '["A pot.", "BAD", "Red."]' >"$tmp/big.json" && printf '["Pot.", "A dark one.", "Red."]' >"$tmp/tiny.json"
+compare() { name=$1 && shift && $a compare --prompts "$tmp/ppo.txt" --out "$tmp/$name.json" --quiet "$@"; }
 cut -d'|' -f1 "$tmp/lines" | head -1 >"$tmp/ppo.txt" && printf 'What is tea?\nWhat is ink?\n' >>"$tmp/ppo.txt"
+check "comparisons of filtered replies" compare c1 --ranked "$tmp/big.json,$tmp/tiny.json" --no-length-rule
+check "comparisons of raw replies" compare c2 --ranked "$tmp/big.jsonl,$tmp/tiny.jsonl" --no-length-rule
+same "are the same" "$tmp/c1.json" "$tmp/c2.json"
+check "comparisons without the filter" compare c3 --ranked "$tmp/big.jsonl,$tmp/tiny.jsonl" --no-length-rule --no-filter
+equal "are one more" "$(grep -c chosen "$tmp/c1.json") $(grep -c chosen "$tmp/c3.json") $(grep -c 'chosen": "Is it?"' "$tmp/c3.json")" "1 2 1"
+refuses "what was filtered does not come back" 2 "no-filter needs raw replies" compare c4 --ranked "$tmp/big.json,$tmp/tiny.json" --no-filter
+refuses "a scoring that is none" 2 "quirks: 'x' is unknown" $a eval judge --files data/judgements.txt --scoring x
+
+# ---- controls of PPO: another reward, the same run; the reward model's word is noted beside
 echo '{"truncation": 1}' >"$tmp/settings.json" # short replies: their own reward, less one
 ppo() { name=$1 && shift && $a ppo --policy weights/S.gguf --rm "$tmp/rm.gguf" --prompts "$tmp/ppo.txt" --episodes 8 --rollouts 4 \
     --minibatch 4 --epochs 1 --max-new 12 --settings "$tmp/settings.json" --out "$tmp/$name.gguf" --rollout-dir "$tmp/$name" --quiet "$@"; }

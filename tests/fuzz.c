@@ -39,6 +39,8 @@ static const char RECIPE[] =
 static const char TEMPLATE_CSV[] =
     "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
     "A,B,\"Is it, \"\"so\"\"?\",Yes,Yes; Indeed,\"No; Never; Not, so\",x\n";
+static const char RAW[] =
+    "{\"text\": \"A reply.\", \"rule\": \"good\"}\n{\"text\": \"Why?\", \"rule\": \"end\"}\n{\"text\": \"\", \"rule\": \"short\"}\n";
 static const char REPLIES[] = "[\"A reply.\", \"Another one, BAD.\", \"Three.\"]\n";
 static const char QUESTIONS[] =
     "{\"question_id\": 1, \"text\": \"How?\", \"category\": \"generic\"}\n"
@@ -59,6 +61,7 @@ static const struct { const char *name, *text; } SEEDS[] = {
     {"pairs.json", PAIRS}, {"pairs.jsonl", PAIRS_LINES}, {"records.json", RECORDS},
     {"records.jsonl", MESSAGES}, {"settings.json", SETTINGS}, {"run/manifest.json", MANIFEST},
     {"data/x.recipe", RECIPE}, {"mc.csv", TEMPLATE_CSV}, {"replies.json", REPLIES}, {"replies2.json", REPLIES},
+    {"raw.jsonl", RAW},
     {"questions.jsonl", QUESTIONS}, {"prompts.txt", "What is a?\nWho is b?\nWhy c?\n"},
     {"mc.json", CHOICES}, {"hhh.json", HHH},
     {"figures.json", FIGURES},
@@ -92,6 +95,8 @@ static const struct {
     {"replies.json", "records --prompts prompts.txt --replies replies.json --out /dev/null", 8},
     {"replies.json",
      "compare --prompts prompts.txt --ranked replies.json,replies2.json --out /dev/null", 8},
+    {"raw.jsonl",
+     "compare --prompts prompts.txt --ranked raw.jsonl,replies2.json --out /dev/null", 8},
     {"settings.json", "ppo --policy lm.gguf --rm rm.gguf --prompts prompts.txt --settings "
                       "settings.json --episodes 1 --out nowhere/o.gguf", 4},
     {"pairs.json", "eval pairs --files pairs.json --data data", 1},
