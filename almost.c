@@ -18521,6 +18521,84 @@ static void stat_holm(double *p, size_t *order, size_t n) {
     }
 }
 
+/* A figure over training seeds: what one arm, or two, earned per seed and cluster. */
+enum { SEEDS_MOST = 32 };
+typedef struct {
+    size_t seeds, clusters, arms;   /* arms: 1, or 2 whose difference is the figure */
+    int64_t *credit[2], *items[2];  /* [arms][seeds * clusters]                     */
+} seeds_table;
+
+typedef struct {
+    double mean, low, high;  /* mean of the seeds' figures, 95% interval           */
+    double error;            /* standard error: deviation of the resamples         */
+    double p;                /* two-sided, that the figure is `bound`              */
+    double each[SEEDS_MOST]; /* every seed's own                                   */
+} seeds_figure;
+
+/* The figure of one seed when cluster k counts count[k] times: per arm the sum of credits
+ * over the number of items (0 without items), first arm minus second. */
+static double seeds_one(const seeds_table *t, size_t seed, const uint32_t *count) {
+    double mean[2] = {0, 0};
+    for (size_t arm = 0; arm < t->arms; arm++) {
+        const int64_t *c = t->credit[arm] + seed * t->clusters;
+        const int64_t *n = t->items[arm] + seed * t->clusters;
+        int64_t credit = 0, items = 0;
+        for (size_t k = 0; k < t->clusters; k++) {
+            credit += count[k] * c[k];
+            items += count[k] * n[k];
+        }
+        if (items) mean[arm] = (double)credit / (double)(items * CREDIT);
+    }
+    return mean[0] - mean[1];
+}
+
+/* Mean over seeds, with an interval that covers both of what could have been otherwise: the
+ * seeds of training and the clusters (prompts). The same prompts are put to every seed, so
+ * resample b draws ONE set of clusters for all seeds, as stat_bootstrap does, and then, with
+ * the next draws, the seeds; drawing prompts anew for each seed would make the interval too
+ * narrow. Both arms share all draws: the difference is paired. p is twice the smaller share
+ * of resamples on either side of the bound, (1 + count) / (1 + draws), at most 1. Few seeds
+ * understate their own spread (5 seeds by a tenth): every seed's figure stands beside. */
+static almost_status stat_seeds(almost *a, const seeds_table *t, double bound, uint64_t seed,
+                                seeds_figure *f) {
+    arena r;
+    arena_init(&r, a);
+    double *value = arena_take(&r, BOOTSTRAP_DRAWS, sizeof *value), sum = 0, square = 0;
+    uint32_t *count = arena_take(&r, t->clusters + 1, sizeof *count);
+    size_t below = 0, above = 0;
+    memset(f, 0, sizeof *f);
+    if (!value || !count) {
+        arena_free(&r);
+        return ALMOST_ERR_MEMORY;
+    }
+    for (size_t k = 0; k < t->clusters; k++) count[k] = 1;
+    for (size_t s = 0; s < t->seeds; s++) f->mean += f->each[s] = seeds_one(t, s, count);
+    f->mean /= (double)t->seeds;
+    for (uint64_t b = 0; b < BOOTSTRAP_DRAWS; b++) {
+        rng g = rng_at(seed, RNG_BOOTSTRAP, b);
+        double one[SEEDS_MOST];
+        memset(count, 0, t->clusters * sizeof *count);
+        for (size_t k = 0; k < t->clusters; k++) count[rng_below(&g, t->clusters)]++;
+        for (size_t s = 0; s < t->seeds; s++) one[s] = seeds_one(t, s, count);
+        for (size_t s = 0; s < t->seeds; s++) value[b] += one[rng_below(&g, t->seeds)];
+        value[b] /= (double)t->seeds;
+        below += value[b] <= bound;
+        above += value[b] >= bound;
+        sum += value[b];
+    }
+    for (size_t b = 0; b < BOOTSTRAP_DRAWS; b++) {
+        double off = value[b] - sum / BOOTSTRAP_DRAWS;
+        square += f64_keep(off * off);
+    }
+    stat_sort(value, BOOTSTRAP_DRAWS);
+    f->low = value[BOOTSTRAP_DRAWS / 40];
+    f->high = value[BOOTSTRAP_DRAWS - 1 - BOOTSTRAP_DRAWS / 40];
+    f->error = m_sqrt(square / BOOTSTRAP_DRAWS);
+    f->p = MIN(2 * (double)(1 + MIN(below, above)) / (1 + BOOTSTRAP_DRAWS), 1.0);
+    arena_free(&r);
+    return ALMOST_OK;
+}
+
 /* 1/(1+e^-x) through the correctly rounded binary32 exponential. */
 static double stat_sigmoid(double x) {
     double e = (double)m_exp((float)(x < 0 ? x : -x));
@@ -19745,7 +19823,7 @@ typedef enum {
     OPTION_REAL,   /* decimal number                                  */
     OPTION_FLAG,   /* present or absent                               */
     OPTION_IN,     /* a file or folder that is read                   */
-    OPTION_INS,    /* several files that are read, separated by commas */
+    OPTION_INS,    /* several such names, separated by commas         */
     OPTION_OUT,    /* a file that is written                          */
     OPTION_DIR     /* a folder that is written                        */
 } option_kind;
@@ -19802,10 +19880,13 @@ static almost_status option_check(almost *a, const command *cmd, const option *o
         return fail(a, ALMOST_ERR_ARGUMENT,
                     "%s: option --%s: expected a number, found '%s'", cmd->name, o->name,
                     v);
-    if (o->kind != OPTION_LONG && strlen(v) >= CALL_PATH)
-        return fail(a, ALMOST_ERR_ARGUMENT,
-                    "%s: option --%s: expected at most %d characters, found %zu", cmd->name,
-                    o->name, CALL_PATH - 1, strlen(v));
+    for (size_t n; o->kind != OPTION_LONG && *v; v += n + (v[n] == ',')) {
+        n = o->kind == OPTION_INS ? strcspn(v, ",") : strlen(v);
+        if (n >= CALL_PATH)
+            return fail(a, ALMOST_ERR_ARGUMENT,
+                        "%s: option --%s: expected at most %d characters, found %zu",
+                        cmd->name, o->name, CALL_PATH - 1, n);
+    }
     return ALMOST_OK;
 }
 
@@ -22002,7 +22083,9 @@ typedef struct {
     text rows;      /* JSON rows, comma-separated */
     size_t made;
     uint64_t seed;  /* of the bootstrap           */
+    int items;      /* rows say what each item earned, for `bars` */
     uint32_t quirks;
+    const char *scoring; /* as it was asked for: part of every metric's name if not fixed */
     eval_templates templates;
 } evaluation;
 
@@ -22010,7 +22093,13 @@ typedef struct {
 static void fig_row(evaluation *e, const char *metric, const char *name, const char *group,
                     const estimate *x) {
     text_str(&e->rows, e->made++ ? ",\n {\"metric\": " : " {\"metric\": ");
-    json_put_str(&e->rows, metric);
+    text scored;
+    text_init(&scored, e->a);
+    text_str(&scored, metric);
+    if (e->quirks) text_fmt(&scored, ", scored %s", e->scoring);
+    json_put(&e->rows, scored.s ? scored.s : "", scored.n);
+    if (scored.st != ALMOST_OK) e->rows.st = scored.st;
+    text_free(&scored);
     text_str(&e->rows, ", \"name\": ");
     json_put_str(&e->rows, name);
     text_str(&e->rows, ", \"group\": ");
@@ -22020,11 +22109,27 @@ static void fig_row(evaluation *e, const char *metric, const char *name, const c
     text_char(&e->rows, '}');
 }
 
+/* Adds to the last row what each item of a group (-1: of all) earned, and its cluster. */
+static void fig_items(evaluation *e, const outcome *o, size_t n, int64_t group) {
+    if (!e->items) return;
+    e->rows.n--; // reopen the row
+    for (int side = 0; side < 2; side++) {
+        text_str(&e->rows, side ? "], \"credits\": [" : ", \"items\": {\"clusters\": [");
+        for (size_t i = 0, made = 0; i < n; i++) {
+            if (group >= 0 && o[i].group != (uint32_t)group) continue;
+            if (made++) text_char(&e->rows, ',');
+            text_i64(&e->rows, side ? o[i].credit : (int64_t)o[i].cluster);
+        }
+    }
+    text_str(&e->rows, "]}}");
+}
+
 static almost_status fig_outcomes(evaluation *e, const char *metric, const char *name,
                                   const char *group, const outcome *o, size_t n) {
     estimate x;
     TRY(stat_estimate(e->a, o, n, e->seed, &x));
     fig_row(e, metric, name, group, &x);
+    fig_items(e, o, n, -1);
     return ALMOST_OK;
 }
 
@@ -22033,10 +22138,24 @@ static almost_status fig_groups(evaluation *e, const char *metric, const char *n
                                 const group_names *g, const outcome *o, size_t n) {
     estimate x[GROUPS_MOST + 1];
     TRY(stat_groups(e->a, o, n, g->n, e->seed, x));
-    for (size_t i = 0; i < g->n && g->n > 1; i++)
+    for (size_t i = 0; i < g->n && g->n > 1; i++) {
         fig_row(e, metric, name, g->name[i], &x[i]);
+        fig_items(e, o, n, (int64_t)i);
+    }
     fig_row(e, metric, name, "all", &x[g->n]);
+    fig_items(e, o, n, -1);
     return ALMOST_OK;
+}
+
+/* A single number without interval, e.g. of a fit. */
+static void fig_number(evaluation *e, const char *metric, const char *name,
+                       const char *group, double x, size_t n) {
+    estimate one = {0};
+    one.n = one.clusters = n;
+    one.mean = one.low = one.high = x;
+    outcome whole = {(int64_t)(x * CREDIT), 0, 0, 0};
+    fig_row(e, metric, name, group, &one);
+    fig_items(e, &whole, 1, -1);
 }
 
 /* One file name out of a comma-separated list: its path, and its stem as a name. */
@@ -22146,6 +22265,7 @@ static almost_status fig_pairs_file(evaluation *e, const char *path, const char 
             (CREDIT / 1000);
         kept++;
     }
+    if (e->items) fig_number(e, "pairs (thousands)", name, "all", (double)n / 1000, n);
     TRY(fig_groups(e, "label precision", name, &g, o, kept));
     TRY(fig_outcomes(e, "gold gap of the labels", name, "all", gap, kept));
     return fig_outcomes(e, "length gap (1000 characters)", name, "all", length, kept);
@@ -22182,15 +22302,6 @@ static almost_status fig_rm_scores(evaluation *e, model *rm, const hhh_set *s,
         for (size_t i = 0; i < s->n; i++) out[i] = (double)x[i];
     }
     return ALMOST_OK;
-}
-
-/* A single number without interval, e.g. of a fit. */
-static void fig_number(evaluation *e, const char *metric, const char *name,
-                       const char *group, double x, size_t n) {
-    estimate one = {0};
-    one.n = one.clusters = n;
-    one.mean = one.low = one.high = x;
-    fig_row(e, metric, name, group, &one);
 }
 
 /* One reward model on one set: accuracy by type, its calibration error, and the accuracy
@@ -22249,7 +22360,6 @@ static almost_status fig_rm(evaluation *e) {
 /* ---- answers: mean gold of policies, and their win rates ---- */
 
 typedef struct {
-    const question_set *q;
     const char **ask;                  /* [n] texts of the questions  */
     uint32_t *group;                   /* [n] categories              */
     size_t n, systems;
@@ -22311,7 +22421,6 @@ static almost_status fig_contest_read(evaluation *e, fig_contest *t, question_se
     TRY(call_int32(e->c, "n", 1, 10000000, &most));
     TRY(call_path(e->c, "prompts", path));
     TRY(questions_load(e->a, &e->r, path, q));
-    t->q = q;
     t->n = MIN(q->n, (size_t)most);
     t->systems = fig_count(names);
     t->ask = arena_take(&e->r, t->n, sizeof *t->ask);
@@ -22330,18 +22439,28 @@ static almost_status fig_contest_read(evaluation *e, fig_contest *t, question_se
     return ALMOST_OK;
 }
 
+static almost_status fig_gold_of(evaluation *e, fig_contest *t) {
+    question_set q;
+    TRY(fig_contest_read(e, t, &q));
+    TRY(fig_judge(e));
+    outcome *o = arena_take(&e->r, t->n + 1, sizeof *o);
+    if (!o) return ALMOST_ERR_MEMORY;
+    for (size_t f = 0; f < t->systems; f++) {
+        size_t kept;
+        TRY(bench_gold(e->a, e->j, t->ask, t->answer[f], t->group, t->n, o, &kept));
+        TRY(fig_groups(e, "gold", t->name[f], &q.groups, o, kept));
+    }
+    return ALMOST_OK;
+}
+
+static almost_status fig_gold(evaluation *e) {
+    fig_contest t = {0};
+    return fig_gold_of(e, &t);
+}
+
 static almost_status fig_answers(evaluation *e) {
     fig_contest t = {0};
-    question_set q;
-    TRY(fig_contest_read(e, &t, &q));
-    TRY(fig_judge(e));
-    outcome *o = arena_take(&e->r, t.n + 1, sizeof *o);
-    if (!o) return ALMOST_ERR_MEMORY;
-    for (size_t f = 0; f < t.systems; f++) {
-        size_t kept;
-        TRY(bench_gold(e->a, e->j, t.ask, t.answer[f], t.group, t.n, o, &kept));
-        TRY(fig_groups(e, "gold", t.name[f], &q.groups, o, kept));
-    }
+    TRY(fig_gold_of(e, &t));
     return fig_matches(e, &t);
 }
 
@@ -22554,14 +22673,14 @@ static almost_status fig_kind(evaluation *e) {
         const char *name;
         almost_status (*run)(evaluation *);
     } kinds[] = {{"replies", fig_replies}, {"pairs", fig_pairs},    {"rm", fig_rm},
-                 {"answers", fig_answers}, {"mc1", fig_mc},         {"hhh", fig_hhh},
-                 {"gate", fig_gate},       {"judge", fig_agreement}};
+                 {"gold", fig_gold},       {"answers", fig_answers}, {"mc1", fig_mc},
+                 {"hhh", fig_hhh},         {"gate", fig_gate},     {"judge", fig_agreement}};
     const char *kind = call_text(e->c, "kind");
     for (size_t i = 0; i < COUNT(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) return kinds[i].run(e);
     return fail(
         e->a, ALMOST_ERR_ARGUMENT,
-        "eval: expected replies, pairs, rm, answers, mc1, hhh, gate or judge, found '%s'",
+        "eval: expected replies, pairs, rm, gold, answers, mc1, hhh, gate or judge, found '%s'",
         kind);
 }
 
@@ -22573,8 +22692,10 @@ static almost_status stage_eval(call *c) {
     e.c = c;
     e.a = c->a;
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    TRY(quirks_parse(c->a, call_text(c, "scoring"), &e.quirks));
+    e.scoring = call_text(c, "scoring");
+    TRY(quirks_parse(c->a, e.scoring, &e.quirks));
     e.seed = (uint64_t)seed;
+    e.items = call_flag(c, "items");
     arena_init(&e.r, c->a);
     text_init(&e.rows, c->a);
     text_init(&whole, c->a);
@@ -22655,6 +22776,20 @@ static int results_short(const json *row) {
     return 0;
 }
 
+/* A row as it was written, but for its items. */
+static void results_row(text *t, const json *row) {
+    int made = 0;
+    text_char(t, '{');
+    for (const json *c = row->child; c; c = c->next) {
+        if (c->key_n == 5 && !memcmp(c->key, "items", 5)) continue;
+        if (made++) text_char(t, ',');
+        json_put(t, c->key, c->key_n);
+        text_char(t, ':');
+        json_write(t, c);
+    }
+    text_char(t, '}');
+}
+
 typedef struct { text all, table, summary; } results_texts;
 
 static almost_status results_run(call *c, arena *r, results_texts *o) {
@@ -22677,7 +22812,7 @@ static almost_status results_run(call *c, arena *r, results_texts *o) {
         TRY(record_rows(c->a, r, path, &row, &n));
         for (size_t i = 0; i < n; i++) {
             text_str(&o->all, made++ ? ",\n " : " ");
-            json_write(&o->all, row[i]);
+            results_row(&o->all, row[i]);
             results_line(&o->table, row[i]);
             if (results_short(row[i])) results_line(&o->summary, row[i]);
         }
@@ -22700,6 +22835,378 @@ static almost_status stage_results(call *c) {
     text_free(&o.table);
     text_free(&o.all);
     arena_free(&r);
+    return s;
+}
+
+/* ---- bars: what a study has to show, written before it ran, and whether it does ----
+ * The file of the bars is a page of text. In it "## TITLE" begins a bar, and a line of six
+ * cells is a claim about rows of eval files that hold items (eval --items):
+ *   | what has to show | metric | group | ours | theirs | must |
+ * A # in ours or theirs stands for every training seed 1, 2, ... that has rows. With theirs
+ * the figure is the paired difference; the metric "win rate" is made of rows of "gold".
+ *   must: shown        printed, judged by nobody
+ *         >= X         the figure reaches X
+ *         > X          so does the interval's lower end, and p, corrected, is below .05
+ *         > X se       X standard errors above 0, and p, corrected, is below .05
+ *         ..., K of N  K of the bar's claims with these words are enough
+ * p is corrected by Holm over all claims with > in the file: the declared family. */
+
+typedef enum { MUST_NOTHING, MUST_REACH, MUST_EXCEED, MUST_ERRORS } bar_must;
+
+typedef struct {
+    const char *cell[6];    /* what, metric, group, ours, theirs, must              */
+    const char *title;      /* of the bar it begins; NULL: it belongs to the last   */
+    bar_must must;
+    double bound;
+    int64_t enough, among;  /* K of N; 0: by itself                                 */
+    seeds_table t;
+    seeds_figure f;
+    int trained, met;       /* trained: over seeds                                  */
+    size_t file;            /* index of the eval file that ours was read from       */
+} bar_claim;
+
+typedef struct { const char *name; char sha[65]; const json **row; size_t n; } bar_file;
+
+typedef struct {
+    call *c;
+    arena r;
+    bar_claim *claim; /* [n] */
+    bar_file *file;   /* [files] */
+    size_t n, files;
+} bars;
+
+/* "> 0.5", ">= 0.75", "> 4 se", each perhaps with ", 3 of 4"; "shown". 0: none of these. */
+static int bar_must_read(const char *s, bar_claim *b) {
+    const char *comma = strchr(s, ','), *end = comma ? comma : s + strlen(s);
+    if (!strcmp(s, "shown")) return 1;
+    if (*s++ != '>') return 0;
+    b->must = *s == '=' ? MUST_REACH : MUST_EXCEED;
+    s += *s == '=';
+    size_t n = text_trim(&s, (size_t)(end - s));
+    if (n > 3 && !memcmp(s + n - 3, " se", 3)) b->must = MUST_ERRORS, n -= 3;
+    if (!text_parse_f64(s, n, &b->bound)) return 0;
+    if (!comma) return 1;
+    const char *of = strstr(comma, " of ");
+    if (!of || comma[1] != ' ') return 0;
+    return text_parse_i64(comma + 2, (size_t)(of - comma - 2), &b->enough) &&
+           text_parse_i64(of + 4, strlen(of + 4), &b->among) && b->enough > 0;
+}
+
+/* A line of the table becomes a claim; heads and rules of tables do not. *title: of the bar
+ * that begins here, taken. */
+static almost_status bar_line(bars *x, const char *path, size_t line, const char *s, size_t n,
+                              const char **title) {
+    bar_claim *b = &x->claim[x->n];
+    const char *end = s + n;
+    size_t cells = 0;
+    memset(b, 0, sizeof *b);
+    for (s++; s < end && cells < 7; cells++) {
+        const char *bar = memchr(s, '|', (size_t)(end - s)), *cell = s;
+        size_t size = text_trim(&cell, (size_t)((bar ? bar : end) - s));
+        if (cells < 6 && !(b->cell[cells] = slice_keep(&x->r, cell, size)))
+            return ALMOST_ERR_MEMORY;
+        s = bar ? bar + 1 : end;
+    }
+    if (cells == 6 && (!strcmp(b->cell[5], "must") || b->cell[0][0] == '-')) return ALMOST_OK;
+    if (cells != 6 || (!x->n && !*title) || !bar_must_read(b->cell[5], b))
+        return fail(x->c->a, ALMOST_ERR_FORMAT, "%s:%zu: expected | what | metric | group | "
+                    "ours | theirs | must | below a ## title, must as in '> 0.5', '>= 0.7', "
+                    "'> 4 se', '> 0, 3 of 4' or 'shown'", path, line);
+    b->trained = strchr(b->cell[3], '#') || strchr(b->cell[4], '#');
+    b->title = *title;
+    *title = NULL;
+    x->n++;
+    return ALMOST_OK;
+}
+
+/* Reads the file of the bars. */
+static almost_status bars_read(bars *x) {
+    char path[CALL_PATH];
+    const char *s, *title = NULL;
+    size_t n, lines = 1, line = 1;
+    TRY(call_path(x->c, "bars", path));
+    TRY(prompt_file(x->c->a, &x->r, path, &s, &n));
+    for (size_t i = 0; i < n; i++) lines += s[i] == '\n';
+    if (!(x->claim = arena_take(&x->r, lines, sizeof *x->claim))) return ALMOST_ERR_MEMORY;
+    for (size_t size; *s; s += size + (s[size] == '\n'), line++) {
+        size = strcspn(s, "\n");
+        if (size > 3 && !memcmp(s, "## ", 3) && !(title = slice_keep(&x->r, s + 3, size - 3)))
+            return ALMOST_ERR_MEMORY;
+        if (*s == '|') TRY(bar_line(x, path, line, s, size, &title));
+    }
+    if (x->n) return ALMOST_OK;
+    return fail(x->c->a, ALMOST_ERR_FORMAT, "%s: expected claims, found none", path);
+}
+
+/* Reads the rows of all eval files, and their digests. */
+static almost_status bars_files(bars *x) {
+    const char *names = call_text(x->c, "files");
+    if (!(x->file = arena_take(&x->r, fig_count(names), sizeof *x->file)))
+        return ALMOST_ERR_MEMORY;
+    while (*names) {
+        char path[CALL_PATH];
+        bar_file *f = &x->file[x->files++];
+        size_t size = strcspn(names, ",");
+        if (!(f->name = slice_keep(&x->r, names, size))) return ALMOST_ERR_MEMORY;
+        names += size + (names[size] == ',');
+        TRY(call_resolve(x->c, f->name, path));
+        TRY(call_digest(x->c->a, path, f->sha));
+        TRY(record_rows(x->c->a, &x->r, path, &f->row, &f->n));
+    }
+    return ALMOST_OK;
+}
+
+static int row_has(const json *row, const char *key, const char *value) {
+    const json *v = json_get(row, key);
+    return v && v->kind == JSON_STRING && v->n == strlen(value) && !memcmp(v->s, value, v->n);
+}
+
+/* Items of a row: two lists of n integers. */
+typedef struct { const json *cluster, *credit; size_t n; } bar_items;
+
+/* What ours (side 0) or theirs of a claim earned item by item in one seed; n 0: there is no
+ * such row. */
+static almost_status bar_side(const bars *x, const bar_claim *b, int side, size_t seed,
+                              bar_items *out, size_t *file) {
+    const char *metric = strcmp(b->cell[1], "win rate") ? b->cell[1] : "gold";
+    text name;
+    memset(out, 0, sizeof *out);
+    text_init(&name, x->c->a);
+    text_str(&name, "");
+    for (const char *c = b->cell[3 + side]; *c; c++)
+        if (*c == '#') text_u64(&name, seed);
+        else text_char(&name, *c);
+    almost_status st = text_status(&name);
+    for (size_t f = 0; f < x->files && st == ALMOST_OK && !out->n; f++)
+        for (size_t i = 0; i < x->file[f].n && !out->n; i++) {
+            const json *row = x->file[f].row[i], *items = json_get(row, "items");
+            if (!items || !row_has(row, "metric", metric) || !row_has(row, "name", name.s) ||
+                !row_has(row, "group", b->cell[2]))
+                continue;
+            const json *cluster = json_get(items, "clusters"),
+                       *credit = json_get(items, "credits");
+            if (!json_is(cluster, JSON_ARRAY) || !json_is(credit, JSON_ARRAY) ||
+                cluster->n != credit->n)
+                continue;
+            *out = (bar_items){cluster->child, credit->child, cluster->n};
+            *file = f;
+        }
+    text_free(&name);
+    return st;
+}
+
+/* Place of the cluster among the sorted names. */
+static size_t bar_place(const double *name, size_t n, double cluster) {
+    size_t low = 0;
+    for (size_t high = n; high - low > 1;) {
+        size_t middle = low + (high - low) / 2;
+        if (name[middle] <= cluster) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
+/* Sorted names of all clusters of the claim. */
+static almost_status bar_clusters(bars *x, bar_claim *b, bar_items it[][SEEDS_MOST],
+                                  size_t sides, double **name) {
+    size_t all = 0, kept = 0;
+    for (size_t k = 0; k < sides * b->t.seeds; k++) all += it[k % sides][k / sides].n;
+    if (!(*name = arena_take(&x->r, all + 1, sizeof **name))) return ALMOST_ERR_MEMORY;
+    all = 0;
+    for (size_t k = 0; k < sides * b->t.seeds; k++)
+        for (const json *c = it[k % sides][k / sides].cluster; c; c = c->next)
+            (*name)[all++] = c->num;
+    stat_sort(*name, all);
+    for (size_t i = 0; i < all; i++)
+        if (!i || (*name)[i] != (*name)[i - 1]) (*name)[kept++] = (*name)[i];
+    b->t.clusters = kept;
+    return ALMOST_OK;
+}
+
+/* Sums per seed and cluster. For win rates one arm: 1, 1/2, 0 for a better, equal, worse
+ * item than theirs, which must be of the same clusters in the same order. */
+static almost_status bar_table(bars *x, bar_claim *b, bar_items it[][SEEDS_MOST], size_t sides) {
+    double *name;
+    int wins = !strcmp(b->cell[1], "win rate");
+    TRY(bar_clusters(x, b, it, sides, &name));
+    b->t.arms = wins ? 1 : sides;
+    for (size_t arm = 0; arm < b->t.arms; arm++) {
+        size_t cells = b->t.seeds * b->t.clusters;
+        b->t.credit[arm] = arena_take(&x->r, cells, sizeof(int64_t));
+        b->t.items[arm] = arena_take(&x->r, cells, sizeof(int64_t));
+        if (!b->t.credit[arm] || !b->t.items[arm]) return ALMOST_ERR_MEMORY;
+        for (size_t s = 0; s < b->t.seeds; s++) {
+            const json *c = it[arm][s].cluster, *v = it[arm][s].credit;
+            const json *oc = it[1][s].cluster, *ov = it[1][s].credit;
+            for (; c; c = c->next, v = v->next) {
+                size_t at = s * b->t.clusters + bar_place(name, b->t.clusters, c->num);
+                int64_t credit = v->i64;
+                if (credit > 16 * CREDIT || credit < -16 * CREDIT ||
+                    (wins && (!oc || oc->num != c->num)))
+                    return fail(x->c->a, ALMOST_ERR_FORMAT, "bars: %s and %s: expected credits "
+                                "within 16 points, and for win rates answers to the same "
+                                "questions", b->cell[3], b->cell[4]);
+                if (wins) {
+                    credit = credit > ov->i64 ? CREDIT : credit < ov->i64 ? 0 : CREDIT / 2;
+                    oc = oc->next;
+                    ov = ov->next;
+                }
+                b->t.credit[arm][at] += credit;
+                b->t.items[arm][at]++;
+            }
+        }
+    }
+    return ALMOST_OK;
+}
+
+/* Finds a claim's rows and makes its figure. */
+static almost_status bar_figure(bars *x, bar_claim *b, uint64_t seed) {
+    bar_items it[2][SEEDS_MOST];
+    size_t sides = *b->cell[4] ? 2 : 1, file, found = 1;
+    for (; found && b->t.seeds < SEEDS_MOST && (b->trained || !b->t.seeds);) {
+        for (size_t k = 0; k < sides; k++) {
+            TRY(bar_side(x, b, (int)k, b->t.seeds + 1, &it[k][b->t.seeds],
+                         k ? &file : &b->file));
+            found &= it[k][b->t.seeds].n > 0;
+        }
+        b->t.seeds += found;
+    }
+    if (!b->t.seeds)
+        return fail(x->c->a, ALMOST_ERR_FORMAT, "bars: '%s': no file of --files has '%s' of "
+                    "'%s'%s%s, group '%s', with items", b->cell[0], b->cell[1], b->cell[3],
+                    sides == 2 ? " and " : "", b->cell[4], b->cell[2]);
+    TRY(bar_table(x, b, it, sides));
+    return stat_seeds(x->c->a, &b->t, b->must == MUST_EXCEED ? b->bound : 0, seed, &b->f);
+}
+
+/* Holm's correction over all claims with >, then what is met; a claim over training seeds
+ * needs `seeds` of them. */
+static almost_status bars_judge(bars *x, size_t seeds) {
+    double *p = arena_take(&x->r, x->n, sizeof *p);
+    size_t *order = arena_take(&x->r, x->n, sizeof *order), n = 0;
+    if (!p || !order) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < x->n; i++)
+        if (x->claim[i].must >= MUST_EXCEED) p[n++] = x->claim[i].f.p;
+    stat_holm(p, order, n);
+    n = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        bar_claim *b = &x->claim[i];
+        if (b->must >= MUST_EXCEED) b->f.p = p[n++];
+        if (b->must == MUST_REACH) b->met = b->f.mean >= b->bound;
+        if (b->must == MUST_EXCEED) b->met = b->f.low > b->bound && b->f.p < 0.05;
+        if (b->must == MUST_ERRORS)
+            b->met = b->f.mean >= f64_keep(b->bound * b->f.error) && b->f.p < 0.05;
+        if (b->trained && b->t.seeds < seeds) b->met = 0;
+    }
+    return ALMOST_OK;
+}
+
+/* Is the bar that begins at claim `first` met? -1: it must nothing. */
+static int bar_verdict(const bars *x, size_t first) {
+    int verdict = -1;
+    int64_t of_group = 0, enough = 0;
+    for (size_t i = first; i < x->n && (i == first || !x->claim[i].title); i++) {
+        const bar_claim *b = &x->claim[i];
+        if (b->must == MUST_NOTHING) continue;
+        if (verdict < 0) verdict = 1;
+        if (b->enough) enough = b->enough, of_group += b->met;
+        else verdict &= b->met;
+    }
+    return verdict > 0 ? of_group >= enough : verdict;
+}
+
+/* One claim as a row of the table. */
+static void bar_row_put(const bars *x, const bar_claim *b, text *t) {
+    text_fmt(t, "| %s | %s | **", b->cell[0], b->cell[5]);
+    text_fixed(t, b->f.mean, 3);
+    text_str(t, "** | ");
+    text_fixed(t, b->f.low, 3);
+    text_str(t, " to ");
+    text_fixed(t, b->f.high, 3);
+    text_str(t, " | ");
+    for (size_t s = 0; s < b->t.seeds && b->trained; s++) {
+        if (s) text_char(t, ' ');
+        text_fixed(t, b->f.each[s], 3);
+    }
+    text_fmt(t, " | %zu | ", b->t.clusters);
+    if (b->must >= MUST_EXCEED) text_fixed(t, b->f.p, 4);
+    text_fmt(t, " | %s | `%s` `%.16s` |\n", b->must == MUST_NOTHING ? "" : b->met ? "yes" : "no",
+             x->file[b->file].name, x->file[b->file].sha);
+}
+
+/* The table, in Markdown. */
+static void bars_table(const bars *x, text *t) {
+    text_str(t, "| what has to show | must | figure | 95% interval | every seed | prompts | "
+                "p (Holm) | met | from, digest |\n|---|---|---:|---:|---|---:|---:|---|---|\n");
+    for (size_t i = 0; i < x->n; i++) {
+        int verdict = bar_verdict(x, i);
+        if (x->claim[i].title)
+            text_fmt(t, "| **%s** | | | | | | | %s | |\n", x->claim[i].title,
+                     verdict < 0 ? "" : verdict ? "**met**" : "**not met**");
+        bar_row_put(x, &x->claim[i], t);
+    }
+}
+
+/* The same for programs. */
+static void bars_json(const bars *x, text *t) {
+    static const char *const keys[6] = {"what", "metric", "group", "ours", "theirs", "must"};
+    for (size_t i = 0; i < x->n; i++) {
+        const bar_claim *b = &x->claim[i];
+        const double number[5] = {b->f.mean, b->f.low, b->f.high, b->f.error, b->f.p};
+        static const char *const names[5] = {"mean", "low", "high", "error", "p"};
+        text_str(t, i ? ",\n {" : "[\n {");
+        if (b->title) {
+            text_str(t, "\"bar\": ");
+            json_put_str(t, b->title);
+            text_fmt(t, ", \"bar_met\": %s, ", bar_verdict(x, i) > 0 ? "true" : "false");
+        }
+        for (int k = 0; k < 6; k++) {
+            text_fmt(t, "%s\"%s\": ", k ? ", " : "", keys[k]);
+            json_put_str(t, b->cell[k]);
+        }
+        for (int k = 0; k < 5; k++) {
+            text_fmt(t, ", \"%s\": ", names[k]);
+            text_f64(t, number[k]);
+        }
+        text_fmt(t, ", \"prompts\": %zu, \"met\": %s, \"seeds\": [", b->t.clusters,
+                 b->must == MUST_NOTHING ? "null" : b->met ? "true" : "false");
+        for (size_t s = 0; s < b->t.seeds; s++) {
+            if (s) text_str(t, ", ");
+            text_f64(t, b->f.each[s]);
+        }
+        text_str(t, "]}");
+    }
+    text_str(t, "\n]\n");
+}
+
+static almost_status bars_run(bars *x, text *table, text *rows) {
+    int64_t seed, seeds;
+    TRY(call_int(x->c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_int(x->c, "seeds", 1, SEEDS_MOST, &seeds));
+    TRY(bars_read(x));
+    TRY(bars_files(x));
+    for (size_t i = 0; i < x->n; i++) {
+        TRY(bar_figure(x, &x->claim[i], (uint64_t)seed));
+        TRY(progress(x->c->a, "bars", (int64_t)i + 1, (int64_t)x->n, "claims"));
+    }
+    TRY(bars_judge(x, (size_t)seeds));
+    bars_table(x, table);
+    bars_json(x, rows);
+    if (*call_text(x->c, "out")) TRY(call_save(x->c, "out", rows));
+    return *call_text(x->c, "table") ? call_save(x->c, "table", table)
+                                     : call_write(x->c, table);
+}
+
+static almost_status stage_bars(call *c) {
+    bars x = {c, {0}, NULL, NULL, 0, 0};
+    text table, rows;
+    arena_init(&x.r, c->a);
+    text_init(&table, c->a);
+    text_init(&rows, c->a);
+    almost_status s = bars_run(&x, &table, &rows);
+    text_free(&rows);
+    text_free(&table);
+    arena_free(&x.r);
     return s;
 }
 
@@ -22956,9 +23463,11 @@ static const command STAGE_COMMANDS[] = {
       SEED_OPTION}},
     {"eval",
      "kind",
-     "figures with intervals: replies, pairs, rm, answers, mc1, hhh, gate or judge",
+     "figures with intervals: replies, pairs, rm, gold, answers, mc1, hhh, gate or judge",
      stage_eval,
-     {{"kind", OPTION_TEXT, NULL, "replies, pairs, rm, answers, mc1, hhh, gate or judge"},
+     {{"kind", OPTION_TEXT, NULL,
+       "replies, pairs, rm, gold (answers alone), answers (and matches), mc1, hhh, gate or "
+       "judge"},
       {"files", OPTION_INS, NULL,
        "what is judged: raw replies, comparisons, pairs, answers, questions"},
       {"models", OPTION_INS, "", "rm: reward models; mc1, hhh, gate: language models"},
@@ -22966,7 +23475,9 @@ static const command STAGE_COMMANDS[] = {
       DATA_OPTION,
       {"n", OPTION_INT, "10000", "answers, gate: questions at most"},
       {"out", OPTION_OUT, "", "figures; default standard output"},
-      {"scoring", OPTION_TEXT, "fixed", "quirks: official, fixed, or a list such as ties"},
+      {"scoring", OPTION_TEXT, "fixed",
+       "official, or quirks such as ties,truncate: ties counts a tie as a win"},
+      {"items", OPTION_FLAG, "", "what each item earned, too: bars needs it"},
       SEED_OPTION}},
     {"benchmarks",
      "",
@@ -22983,6 +23494,16 @@ static const command STAGE_COMMANDS[] = {
       {"out", OPTION_OUT, NULL, "results.json"},
       {"table", OPTION_OUT, "", "the same as a table in Markdown"},
       {"summary", OPTION_OUT, "", "the rows a reader asks for first"}}},
+    {"bars",
+     "bars",
+     "what a study had to show, and whether it does: seeds, intervals, tests",
+     stage_bars,
+     {{"bars", OPTION_IN, "data/study.bars", "the claims, written before the study"},
+      {"files", OPTION_INS, NULL, "files written by eval --items"},
+      {"out", OPTION_OUT, "", "figures as JSON"},
+      {"table", OPTION_OUT, "", "table in Markdown; default standard output"},
+      {"seeds", OPTION_INT, "5", "training seeds that a claim over seeds needs"},
+      SEED_OPTION}},
 };
 
 static const command *stage_find(const char *name) {

@@ -276,4 +276,39 @@ refuses "a policy is no reward model" 2 "no reward head" $a chat weights/S.gguf 
 refuses "a policy that is not there" 1 "none.gguf" $a chat weights/S.gguf --compare none.gguf
 check "chat" sh -c "echo 'What is the capital of France?' | $a chat weights/S.gguf --max-new 20 | grep -q ."
 check "generate" sh -c "$a generate weights/S.gguf --prompt 'Human:' --max-new 8 | grep -q ."
+# ---- bars: figures by hand. x against y: (1+0)/2 and (1/2+1/2)/2, each less 1/4; it wins 1+0 and 1+1/2 of 2;
+# no better in one resample of four (question 8 twice), so p is about twice a quarter
+row() { printf '%s{"metric": "gold", "name": "%s", "group": "all", "items": {"clusters": [%s], "credits": [%s]}}' "$@"; }
+{
+    row '[' x-1 7,8 18018000,0
+    row , x-2 7,8 9009000,9009000
+    row , y 7,8 0,9009000
+    row , z 7,9 0,9009000
+    echo ']'
+} >"$tmp/own/figures.json"
+bars() {
+    printf 'Prose.\n\n## A title\n\n| what has to show | metric | group | ours | theirs | must |\n|---|---|---|---|---|---|\n' >"$tmp/own/own.bars"
+    printf '%s\n' "$@" >>"$tmp/own/own.bars"
+}
+own="$a bars $tmp/own/own.bars --files $tmp/own/figures.json --seeds 2 --quiet"
+bars '| a | gold | all | x-# | y | >= 0.25 |' '| b | win rate | all | x-# | y | >= 0.626, 1 of 2 |' \
+    '| c | gold | all | y | | >= 0.25, 1 of 2 |' '| d | gold | all | y | | > -1 |' '| e | gold | all | x-# | y | > 4 se, 1 of 2 |'
+$own >"$tmp/out"
+equal "bars: a verdict, and figures by hand" "$(cut -d'|' -f 2-4,6-9 "$tmp/out" | sed '1,2d')" \
+"$(printf '%s\n' ' **A title** | | | | | | **met** ' ' a | >= 0.25 | **0.250** | 0.250 0.250 | 2 |  | yes ' \
+    ' b | >= 0.626, 1 of 2 | **0.625** | 0.500 0.750 | 2 |  | no ' ' c | >= 0.25, 1 of 2 | **0.250** |  | 2 |  | yes ' \
+    ' d | > -1 | **0.250** |  | 2 | 0.0004 | yes ' ' e | > 4 se, 1 of 2 | **0.250** | 0.250 0.250 | 2 | 0.5195 | no ')"
+bars '| a | gold | all | x-# | y | >= 0.25 |' '| b | gold | all | y | | >= 0.3, 2 of 2 |' '| c | gold | all | y | | >= 0.2, 2 of 2 |'
+equal "bars: too few of them" "$($own | grep -c 'not met')" 1
+equal "bars: too few seeds" "$($own --seeds 3 | grep -c '| a .* no |')" 1
+bars '| a | gold | all | x-# | y | about 1 |'
+refuses "bars: no such must" 1 "own.bars:7: expected .* what .* must" $own
+bars '| a | gold | all | y | >= 1 |'
+refuses "bars: a cell is missing" 1 "own.bars:7: expected .* what .* must" $own
+bars '| a | gold | some | y | | >= 1 |'
+refuses "bars: no such row" 1 "'a': no file of --files has 'gold' of 'y', group 'some'" $own
+bars '| a | win rate | all | x-# | z | >= 1 |'
+refuses "bars: other questions" 1 "x-# and z: expected .* the same questions" $own
+echo 'no table' >"$tmp/own/own.bars"
+refuses "bars: no claims" 1 "own.bars: expected claims, found none" $own
 done_testing

@@ -700,6 +700,90 @@ static void test_bootstrap(void) {
     test_close(&a);
 }
 
+/* By hand: two seeds of two clusters, one and two items. With one seed it is the cluster
+ * bootstrap, number for number. */
+static void test_seeds(void) {
+    almost a;
+    int64_t credit[4] = {CREDIT, 0, CREDIT / 2, CREDIT}, items[4] = {1, 1, 1, 2};
+    int64_t other[4] = {0, 0, CREDIT / 2, 0}, all[600], ones[600];
+    outcome o[300];
+    estimate e;
+    seeds_figure f;
+    seeds_table t = {2, 2, 1, {credit, other}, {items, items}};
+    test_open(&a);
+    CHECK_OK(&a, stat_seeds(&a, &t, 0, 1, &f));
+    CHECK(f.each[0] == .5 && f.each[1] == .5 && f.mean == .5); // 1/2 and 1.5/3
+    CHECK(f.low == 0 && f.high == 1 && f.p > .05); // seed 1 twice: 0, 1/2 or 1
+    t.arms = 2;
+    CHECK_OK(&a, stat_seeds(&a, &t, 1, 1, &f));
+    CHECK(near(f.each[0], .5) && near(f.each[1], 1. / 3) && near(f.mean, 5. / 12));
+    memset(o, 0, sizeof o);
+    for (uint32_t i = 0; i < 300; i++) {
+        o[i].cluster = i;
+        o[i].credit = all[i] = (int64_t)(i % 7) * (CREDIT / 7);
+        ones[i] = 1;
+    }
+    seeds_table one = {1, 300, 1, {all}, {ones}};
+    CHECK_OK(&a, stat_estimate(&a, o, 300, 7, &e));
+    CHECK_OK(&a, stat_seeds(&a, &one, .5, 7, &f));
+    CHECK(f.mean == e.mean && f.low == e.low && f.high == e.high);
+    test_close(&a);
+}
+
+/* The share of all equally likely resamples (27 of clusters times 4 of seeds) on each side
+ * of a bound, counted one by one, is what 10000 draws estimate; so are the ends and the
+ * standard error. */
+static void test_seeds_brute(void) {
+    almost a;
+    int64_t ours[6], theirs[6], n[6];
+    double value[108], mean = 0, square = 0, below = 0, above = 0;
+    seeds_figure f;
+    rng g = test_rng(3);
+    for (int round = 0; round < 20; round++) {
+        int made = 0;
+        for (int i = 0; i < 6; i++) {
+            ours[i] = (int64_t)rng_below(&g, CREDIT);
+            theirs[i] = (int64_t)rng_below(&g, CREDIT);
+            n[i] = 1 + (int64_t)rng_below(&g, 3);
+        }
+        seeds_table t = {2, 3, 2, {ours, theirs}, {n, n}};
+        for (int k = 0; k < 27; k++)
+            for (int s = 0; s < 4; s++) {
+                int pick[3] = {k % 3, k / 3 % 3, k / 9}, seed[2] = {s % 2, s / 2};
+                double sum = 0;
+                for (int j = 0; j < 2; j++) {
+                    double x = 0, y = 0, m = 0;
+                    for (int i = 0; i < 3; i++) {
+                        x += (double)ours[3 * seed[j] + pick[i]];
+                        y += (double)theirs[3 * seed[j] + pick[i]];
+                        m += (double)n[3 * seed[j] + pick[i]];
+                    }
+                    sum += (x - y) / m / CREDIT / 2;
+                }
+                value[made++] = sum;
+            }
+        stat_sort(value, 108);
+        int at = 20 + round; // between two values that differ by more than rounding
+        while (value[at + 1] - value[at] < 1e-9) at++;
+        double bound = (value[at] + value[at + 1]) / 2;
+        mean = square = below = above = 0;
+        for (int i = 0; i < 108; i++) {
+            mean += value[i] / 108;
+            below += value[i] <= bound;
+            above += value[i] >= bound;
+        }
+        for (int i = 0; i < 108; i++) square += (value[i] - mean) * (value[i] - mean) / 108;
+        test_open(&a);
+        if (CHECK_OK(&a, stat_seeds(&a, &t, bound, (uint64_t)round, &f))) {
+            double p = 2 * MIN(below, above) / 108, off = f.p - p;
+            CHECK(off < .035 && off > -.035); // 4 deviations of a share of 10000
+            CHECK(f.low >= value[0] && f.low <= value[5] && f.high >= value[102]);
+            CHECK(f.error * f.error / square > .9 && f.error * f.error / square < 1.1);
+        }
+        test_close(&a);
+    }
+}
+
 static const char TEST_HHH[] =
     "[{\"chosen\": \"\\n\\nHuman: Hi {x}?\\n\\nAssistant: Yes.\", \"rejected\": "
     "\"\\n\\nHuman: Hi {x}?\\n\\n"
@@ -1154,6 +1238,8 @@ static const test TESTS_PIPELINE[] = {
     {"evaluation", "statistics", test_statistics},
     {"evaluation", "controls", test_controls},
     {"evaluation", "bootstrap", test_bootstrap},
+    {"evaluation", "training seeds", test_seeds},
+    {"evaluation", "training seeds, every resample", test_seeds_brute},
     {"evaluation", "static HHH", test_hhh},
     {"evaluation", "multiple choice", test_mc},
     {"evaluation", "judged answers", test_ab},

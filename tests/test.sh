@@ -10,5 +10,6 @@ suite build/fuzz "$tmp/fuzz" 40
 suite sh tests/layout.sh
 suite sh tests/cli.sh
 suite sh tests/smoke.sh
+suite sh tests/study.sh
 echo
 done_testing
