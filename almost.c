@@ -25072,7 +25072,7 @@ static almost_status recipe_item(recipe *p, const char *item, size_t n, int numb
                                  size_t first, text *out) {
     const char *open = memchr(item, '{', n), *end = item + n, *list = "";
     const char *close = open ? memchr(open, '}', (size_t)(end - open)) : NULL;
-    if (!open) {
+    if (!open && out->n <= RECIPE_WORD) {
         if (out->n > first) text_char(out, ',');
         text_put(out, item, n);
         return text_status(out);

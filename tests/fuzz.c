@@ -35,7 +35,8 @@ static const char MANIFEST[] =
     " \"inputs\": {}, \"outputs\": {\"pairs.json\": \"0000\", \"none/b\": \"11\"}}]}\n";
 static const char RECIPE[] =
     "# a comment\nrecords prompts=nowhere.txt replies=x.json out=y.json\n\n"
-    "eval pairs files=nowhere.json,b.json out=eval/pairs.json\nresults files=eval/pairs.json out=r.json\n";
+    "eval pairs files=nowhere.json,b.json out=eval/pairs.json\nresults files=eval/pairs.json out=r.json\n"
+    "let seeds=1,2,3\nfor seed={seeds} n=4,5 rm n={n} init=x-{a,b}{seeds}.gguf pairs=p out=rm-{seed}-{n}.gguf\n";
 static const char TEMPLATE_CSV[] =
     "Type,Category,Question,Best Answer,Correct Answers,Incorrect Answers,Source\n"
     "A,B,\"Is it, \"\"so\"\"?\",Yes,Yes; Indeed,\"No; Never; Not, so\",x\n";
@@ -50,6 +51,15 @@ static const char FIGURES[] =
     "[{\"metric\": \"m\", \"name\": \"x\", \"group\": \"all\", \"figure\": {\"n\": 116, \"clusters\": 116,\n"
     " \"wins\": 19, \"ties\": 0, \"mean\": 0.1, \"low\": 0.1, \"high\": 0.2, \"wilson_low\": 0.1,\n"
     " \"wilson_high\": 0.2}}]\n";
+static const char ITEMS[] =
+    "[{\"metric\": \"gold\", \"name\": \"x-1\", \"group\": \"all\", \"items\":\n"
+    " {\"clusters\": [7, 8], \"credits\": [18018000, 9009000]}},\n"
+    " {\"metric\": \"gold\", \"name\": \"y\", \"group\": \"all\", \"items\":\n"
+    " {\"clusters\": [7, 8], \"credits\": [0, 9009000]}}]\n";
+static const char BARS[] =
+    "# Bars\n\n## First\n\n| what has to show | metric | group | ours | theirs | must |\n|---|---|---|---|---|---|\n"
+    "| a | gold | all | x-# | y | > 0.5, 1 of 2 |\n| b | win rate | all | x-# | y | >= 1 |\n"
+    "## Second\n| c | gold | all | y | | > 4 se |\n";
 static const char CHOICES[] =
     "[{\"question\": \"Is it?\", \"choices\": [\"Yes.\", \"No.\"], \"label\": 1},\n"
     " {\"question\": \"Was it?\", \"choices\": [\"Ay.\", \"Nay.\", \"So.\"], \"label\": 0}]\n";
@@ -64,7 +74,7 @@ static const struct { const char *name, *text; } SEEDS[] = {
     {"raw.jsonl", RAW},
     {"questions.jsonl", QUESTIONS}, {"prompts.txt", "What is a?\nWho is b?\nWhy c?\n"},
     {"mc.json", CHOICES}, {"hhh.json", HHH},
-    {"figures.json", FIGURES},
+    {"figures.json", FIGURES}, {"items.json", ITEMS}, {"x.bars", BARS},
     {"ids.txt", "1 2 3 40, 51\n"}};
 
 /* ---- the targets: what is damaged, and the command that reads it ---- */
@@ -114,6 +124,8 @@ static const struct {
     {"run/manifest.json", "verify run", 8},
     {"run/manifest.json", "bisect run run2", 8},
     {"data/x.recipe", "reproduce --preset x --data data --out run3", 8},
+    {"items.json", "bars x.bars --files items.json --out /dev/null", 2},
+    {"x.bars", "bars x.bars --files items.json --out /dev/null", 2},
     {"figures.json", "results --files figures.json --out /dev/null", 8}};
 
 /* ---- damage ---- */
