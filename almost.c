@@ -353,6 +353,21 @@ static almost_status progress(almost *a, const char *stage, int64_t done, int64_
  * After this section nobody calls malloc, realloc or free.
  * ==================================================================== */
 
+/* Linux may give pages of 2 MB only to who asks: without them a training step waits for page
+ * tables, up to a tenth of its time. Not POSIX, so no header of [01] declares it; a failure
+ * (pages larger than 4 KiB, no such pages) loses nothing. */
+#if defined(__linux__) && !defined(__EMSCRIPTEN__)
+#define MEM_LARGE (256u << 10) /* bytes of a block that is worth asking for */
+#define MEM_HUGEPAGE 14        /* MADV_HUGEPAGE                             */
+extern int madvise(void *at, size_t n, int advice);
+static void mem_ask_pages(char *p, size_t n) {
+    size_t before = (uintptr_t)p % 4096;
+    if (n >= MEM_LARGE) (void)madvise(p - before, n + before, MEM_HUGEPAGE);
+}
+#else
+static void mem_ask_pages(char *p, size_t n) { (void)p, (void)n; }
+#endif
+
 /* p of `had` bytes becomes `want` bytes: want 0 frees, p NULL allocates.
  * NULL with the failure recorded when it cannot be had (p is then untouched). */
 static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
@@ -373,6 +388,7 @@ static void *mem_resize(almost *a, void *p, size_t had, size_t want) {
     if (a->options.resize) q = a->options.resize(a->options.user, p, had, want);
     else if (want) q = realloc(p, want);
     else free(p);
+    if (q && !a->options.resize) mem_ask_pages(q, want);
     if (want && !q) {
         fail(a, ALMOST_ERR_MEMORY,
              "out of memory: the system refused %zu bytes with %zu in use; "
@@ -4251,10 +4267,15 @@ AVX512 static double lane8_sumsq_avx512(const float *x, size_t n) {
 }
 
 AVX512 static float max_avx512(const float *x, size_t n) {
-    __m512 m = _mm512_set1_ps(n ? x[0] : 0.0f);
-    for (size_t i = 0; i < n; i += 16)
+    __m512 m = _mm512_set1_ps(n ? x[0] : 0.0f), other = m;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        m = _mm512_max_ps(_mm512_loadu_ps(x + i), m);
+        other = _mm512_max_ps(_mm512_loadu_ps(x + i + 16), other);
+    }
+    for (; i < n; i += 16)
         m = _mm512_max_ps(_mm512_mask_loadu_ps(m, MASK16(n - i), x + i), m);
-    return _mm512_reduce_max_ps(m) + 0.0f;
+    return _mm512_reduce_max_ps(_mm512_max_ps(m, other)) + 0.0f;
 }
 
 AVX512 static void add_avx512(float *y, const float *a, const float *b, size_t n) {
@@ -4266,7 +4287,10 @@ AVX512 static void add_avx512(float *y, const float *a, const float *b, size_t n
 }
 
 AVX512 static void scale_avx512(float *y, const float *x, float s, size_t n) {
-    for (size_t i = 0; i < n; i += 16) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        _mm512_storeu_ps(y + i, _mm512_mul_ps(_mm512_loadu_ps(x + i), _mm512_set1_ps(s)));
+    if (i < n) {
         __mmask16 in = MASK16(n - i);
         __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(in, x + i), _mm512_set1_ps(s));
         _mm512_mask_storeu_ps(y + i, in, v);
@@ -4283,21 +4307,26 @@ static const double EXP_SHORT[6] = {0x1.a01e2bdf0ac83p-13, 0x1.6c1b70f434f0fp-10
                                     0x1.1111110e10a41p-7,  0x1.5555554e945dbp-5,
                                     0x1.555555555556ap-3,  0x1.000000000002ep-1};
 
+AVX512_INLINE __m512d exp_pair(__m512d r, int i) {
+    return _mm512_fmadd_pd(_mm512_set1_pd(EXP_SHORT[i]), r, _mm512_set1_pd(EXP_SHORT[i + 1]));
+}
+
 /* e^x of 32 by another way than exp_f64, in half the steps: fused, x = n*ln2/8 + r, e^x =
  * 2^(n div 8) * 2^(n mod 8 / 8) * e^r, under 2 ulp again. What counts is that the nearest
  * binary32 is the same one: `make prove` compares every input. Four vectors in step hide
  * the latency of each line. */
 AVX512_INLINE void exp32d(__m512d x[4]) {
     const __m512d rounder = _mm512_set1_pd(F64_ROUNDER), eighth = _mm512_loadu_pd(EXP_EIGHTH);
-    __m512d t[4], r[4], q[4];
+    __m512d t[4], r[4], z[4], q[4];
     EACH4 t[v] = _mm512_fmadd_pd(x[v], _mm512_set1_pd(8 * LOG2_E), rounder);
     EACH4 q[v] = _mm512_sub_pd(t[v], rounder); // n
     EACH4 r[v] = _mm512_fnmadd_pd(q[v], _mm512_set1_pd(0x1.62e42fefa39efp-4), x[v]);
     EACH4 r[v] = _mm512_fnmadd_pd(q[v], _mm512_set1_pd(0x1.abc9e3b39803fp-59), r[v]);
-    EACH4 q[v] = _mm512_set1_pd(EXP_SHORT[0]);
-    ALMOST_UNROLL for (int i = 1; i < 6; i++)
-        EACH4 q[v] = _mm512_fmadd_pd(q[v], r[v], _mm512_set1_pd(EXP_SHORT[i]));
-    EACH4 q[v] = _mm512_fmadd_pd(_mm512_mul_pd(r[v], r[v]), q[v], r[v]); // e^r - 1
+    EACH4 z[v] = _mm512_mul_pd(r[v], r[v]);
+    EACH4 q[v] = exp_pair(r[v], 0);
+    EACH4 q[v] = _mm512_fmadd_pd(q[v], z[v], exp_pair(r[v], 2));
+    EACH4 q[v] = _mm512_fmadd_pd(q[v], z[v], exp_pair(r[v], 4));
+    EACH4 q[v] = _mm512_fmadd_pd(q[v], z[v], r[v]); // e^r - 1
     EACH4 {
         __m512i n = _mm512_castpd_si512(t[v]), j = _mm512_set1_epi64(7);
         __m512i power = _mm512_slli_epi64(_mm512_andnot_si512(j, n), 49); // n div 8
@@ -4307,38 +4336,48 @@ AVX512_INLINE void exp32d(__m512d x[4]) {
     }
 }
 
-/* m_exp of 32. */
-AVX512_INLINE void exp32(__m512 x[2]) {
-    __mmask16 live[2];
-    __m512d d[4];
-    ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-        live[v] = _mm512_cmp_ps_mask(x[v], _mm512_set1_ps(EXP_ZERO_BELOW), _CMP_NLT_UQ);
-        x[v] = _mm512_min_ps(_mm512_set1_ps(EXP_TOP), x[v]); // x > EXP_TOP ? EXP_TOP : x
-        d[2 * v] = low8d(x[v]);
-        d[2 * v + 1] = high8d(x[v]);
-    }
+/* d = e^x of 32 before the rounding to binary32, infinite where that is; +0 as m_exp. Inputs
+ * beyond +-EXP_NEAR are rare. */
+#define EXP_NEAR 87.0f
+#define EXP_MOST 0x1.62e42ep+6f /* the last whose binary32 is finite */
+AVX512_INLINE void exp32(__m512d d[4], const __m256 x[4]) {
+    __m256 far = _mm256_setzero_ps();
+    EACH4 far = _mm256_max_ps(far, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x[v]));
+    EACH4 d[v] = _mm512_cvtps_pd(x[v]);
     exp32d(d);
-    ALMOST_UNROLL for (int v = 0; v < 2; v++)
-        x[v] = _mm512_maskz_mov_ps(live[v], join16(d[2 * v], d[2 * v + 1]));
+    if (!_mm256_cmp_ps_mask(far, _mm256_set1_ps(EXP_NEAR), _CMP_GT_OQ)) return;
+    const __m512d infinite = _mm512_castsi512_pd(_mm512_set1_epi64(0x7FF0000000000000));
+    EACH4 {
+        const __m256 least = _mm256_set1_ps(EXP_ZERO_BELOW), most = _mm256_set1_ps(EXP_MOST);
+        d[v] = _mm512_maskz_mov_pd(_mm256_cmp_ps_mask(x[v], least, _CMP_NLT_UQ), d[v]);
+        d[v] = _mm512_mask_mov_pd(d[v], _mm256_cmp_ps_mask(x[v], most, _CMP_GT_OQ), infinite);
+    }
 }
 
+/* exp_shift of n <= 32, its lanes added to `lanes`. A sum is of binary32 values: half a unit
+ * and cutting the bits below is that rounding, as no e^x lies on a midpoint. */
+AVX512_INLINE __m512d exp_shift32(float *e, const float *x, float m, const size_t n,
+                                  __m512d lanes) {
+    const __m512i half = _mm512_set1_epi64(1 << 28), whole = _mm512_set1_epi64(-(1 << 29));
+    __mmask8 in[4];
+    __m256 y[4];
+    __m512d d[4];
+    EACH4 in[v] = n > 8 * (size_t)v ? MASK8(n - 8 * (size_t)v) : 0;
+    EACH4 y[v] = _mm256_sub_ps(_mm256_maskz_loadu_ps(in[v], x + 8 * v), _mm256_set1_ps(m));
+    exp32(d, y);
+    EACH4 {
+        __m512i u = _mm512_add_epi64(_mm512_castpd_si512(d[v]), half);
+        d[v] = _mm512_castsi512_pd(_mm512_maskz_and_epi64(in[v], u, whole));
+        _mm256_mask_storeu_ps(e + 8 * v, in[v], _mm512_cvtpd_ps(d[v]));
+        lanes = _mm512_add_pd(lanes, d[v]); // missing elements add +0
+    }
+    return lanes;
+}
 AVX512 static double exp_shift_avx512(float *e, const float *x, float m, size_t n) {
     __m512d lanes = _mm512_setzero_pd();
-    for (size_t i = 0; i < n; i += 32) {
-        __mmask16 in[2] = {MASK16(n - i), MASK16(n - i <= 16 ? 0 : n - i - 16)};
-        __m512 y[2];
-        ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-            y[v] = _mm512_maskz_loadu_ps(in[v], x + i + 16 * v);
-            y[v] = _mm512_sub_ps(y[v], _mm512_set1_ps(m));
-        }
-        exp32(y);
-        ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-            y[v] = _mm512_maskz_mov_ps(in[v], y[v]);
-            _mm512_mask_storeu_ps(e + i + 16 * v, in[v], y[v]);
-            lanes = _mm512_add_pd(lanes, low8d(y[v]));
-            lanes = _mm512_add_pd(lanes, high8d(y[v]));
-        }
-    }
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) lanes = exp_shift32(e + i, x + i, m, 32, lanes);
+    if (i < n) lanes = exp_shift32(e + i, x + i, m, n - i, lanes);
     return fold8d(lanes);
 }
 
@@ -4389,15 +4428,18 @@ AVX512 static void rms_back_avx512(float *dx, float *dw, const float *dy, const 
 /* s[v] = sigmoid(g[v]), 32 at a time. */
 AVX512_INLINE void sigmoid32(__m512 s[2], const __m512 g[2]) {
     const __m512 one = _mm512_set1_ps(1.0f), minus = _mm512_set1_ps(-0.0f);
-    __mmask16 up[2];
+    __m256 x[4];
+    __m512d d[4];
     ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-        up[v] = _mm512_cmp_ps_mask(g[v], _mm512_setzero_ps(), _CMP_GE_OQ);
-        s[v] = _mm512_mask_xor_ps(g[v], up[v], g[v], minus); // g >= 0 ? -g : g
+        __m512 down = _mm512_or_ps(g[v], minus); // g >= 0 ? -g : g
+        x[2 * v] = _mm512_castps512_ps256(down);
+        x[2 * v + 1] = _mm512_extractf32x8_ps(down, 1);
     }
-    exp32(s);
+    exp32(d, x);
     ALMOST_UNROLL for (int v = 0; v < 2; v++) {
-        __m512 over = _mm512_mask_mov_ps(s[v], up[v], one);
-        s[v] = _mm512_div_ps(over, _mm512_add_ps(one, s[v]));
+        __m512 e = join16(d[2 * v], d[2 * v + 1]);
+        __mmask16 up = _mm512_cmp_ps_mask(g[v], _mm512_setzero_ps(), _CMP_GE_OQ);
+        s[v] = _mm512_div_ps(_mm512_mask_mov_ps(e, up, one), _mm512_add_ps(one, e));
     }
 }
 
