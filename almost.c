@@ -8459,28 +8459,42 @@ static float *kv_values(const kv *c, const model *m, size_t l, size_t g) {
     return c->v + (l * (size_t)m->s.kv_heads + g) * c->cap * c->S;
 }
 
-/* Rows [begin, end): rotate queries and keys, scale queries, put key and value into the
- * row's own cache at its place. */
+/* Is every row the only new one of its sequence? Then rows need nothing of each other. */
+static int cache_single(const pass *p) { return p->seq_of[p->rows - 1] == p->rows - 1; }
+
+/* Asks for what row i, alone in its sequence, will read of key/value heads [g0, g1). */
+static void cache_ask(const pass *p, size_t i, size_t g0, size_t g1) {
+    const kv *own = p->seq[p->seq_of[i]].own;
+    for (size_t g = g0; g < g1; g++) {
+        floats_ask(kv_keys(own, p->m, p->l, g), round_up(own->len + 1, PANEL) * own->S);
+        floats_ask(kv_values(own, p->m, p->l, g), (own->len + 1) * own->S);
+    }
+}
+
+/* Row i, key/value heads [g0, g1) and their queries: rotate queries and keys, scale queries,
+ * put key and value into the row's own cache at its place. */
+static void cache_row(const pass *p, size_t i, size_t g0, size_t g1) {
+    const model *m = p->m;
+    size_t G = (size_t)(m->s.heads / m->s.kv_heads), S = m->head_size, heads = g1 - g0;
+    float *row = p->act[p->l].qkv + i * qkv_cols(m);
+    float *q = row + g0 * G * S, *key = row + m->q_cols + g0 * S;
+    const kv *own = p->seq[p->seq_of[i]].own;
+    size_t at = own->len + i - p->seq_row[p->seq_of[i]];
+    rope_forward(m, q, heads * G, p->pos[i]);
+    rope_forward(m, key, heads, p->pos[i]);
+    m->a->k->scale(q, q, att_factor(m), heads * G * S);
+    for (size_t g = g0; g < g1; g++, key += S) {
+        float *panel = kv_keys(own, m, p->l, g) + at / PANEL * PANEL * S + at % PANEL;
+        for (size_t s = 0; s < S; s++) panel[s * PANEL] = key[s];
+        memcpy(kv_values(own, m, p->l, g) + at * S, key + m->kv_cols, S * sizeof *key);
+    }
+}
+
+/* Rows [begin, end), all heads. */
 static void cache_task(void *ctx, size_t begin, size_t end, int worker) {
     const pass *p = ctx;
-    const model *m = p->m;
-    size_t K = (size_t)m->s.kv_heads, H = (size_t)m->s.heads, S = m->head_size;
-    float factor = att_factor(m);
     (void)worker;
-    for (size_t i = begin; i < end; i++) {
-        float *q = p->act[p->l].qkv + i * qkv_cols(m), *key = q + m->q_cols;
-        const kv *own = p->seq[p->seq_of[i]].own;
-        size_t at = own->len + i - p->seq_row[p->seq_of[i]];
-        rope_forward(m, q, H, p->pos[i]);
-        rope_forward(m, key, K, p->pos[i]);
-        m->a->k->scale(q, q, factor, H * S);
-        for (size_t g = 0; g < K; g++) {
-            float *panel = kv_keys(own, m, p->l, g) + at / PANEL * PANEL * S + at % PANEL;
-            for (size_t s = 0; s < S; s++) panel[s * PANEL] = key[g * S + s];
-            memcpy(kv_values(own, m, p->l, g) + at * S, key + m->kv_cols + g * S,
-                   S * sizeof *key);
-        }
-    }
+    for (size_t i = begin; i < end; i++) cache_row(p, i, 0, (size_t)p->m->s.kv_heads);
 }
 
 /* The last row of the run that starts at row i: same sequence, before `end`; *keys = own
@@ -8491,25 +8505,23 @@ static size_t cache_run(const pass *p, size_t i, size_t end, size_t *keys) {
     return last;
 }
 
-/* One head, rows [i0, i1) under one prefix: scores against the prefix for all rows at
- * once, against its own cache run by run; softmax over both. */
-static void cache_scores(const pass *p, size_t i0, size_t i1, size_t head, float *s) {
+/* att_scores of rows [i, i+rows) against the first `keys` of cache c, for heads h, h+G, ... of
+ * the key/value heads [g, g+jobs); s: scores, sj floats from head to head. */
+static void cache_scores(const pass *p, size_t i, size_t rows, size_t g, size_t jobs, size_t h,
+                         size_t keys, const kv *c, float *s, size_t sj) {
     const model *m = p->m;
     const kernels *k = m->a->k;
-    size_t S = m->head_size, ld = qkv_cols(m), lds = att_row(p->span_cap), keys;
-    size_t g = head / (size_t)(m->s.heads / m->s.kv_heads);
-    const kv *pre = p->seq[p->seq_of[i0]].prefix;
-    size_t P = pre ? pre->len : 0;
-    const float *q = p->act[p->l].qkv + head * S;
-    if (P) att_scores(k, i1 - i0, P, S, q + i0 * ld, ld, kv_keys(pre, m, p->l, g), s, lds);
-    for (size_t i = i0, last; i < i1; i = last + 1) {
-        last = cache_run(p, i, i1, &keys);
-        float *run = s + (i - i0) * lds;
-        att_scores(k, last + 1 - i, keys, S, q + i * ld, ld,
-                   kv_keys(p->seq[p->seq_of[i]].own, m, p->l, g), run + P, lds);
-        for (size_t j = i; j <= last; j++)
-            att_softmax(k, run + (j - i) * lds, P + keys - (last - j), P + keys);
-    }
+    size_t S = m->head_size, G = (size_t)(m->s.heads / m->s.kv_heads), ld = qkv_cols(m);
+    size_t kj = c->cap * S;
+    const float *q = p->act[p->l].qkv + i * ld + h * S, *key = kv_keys(c, m, p->l, g);
+    if (rows == 1 && jobs == WEAVE && k->weave)
+        for (size_t x = 0; x < keys; x += PANEL)
+            k->weave(jobs, MIN((size_t)PANEL, keys - x), S, q, G * S, key + x * S, kj, PANEL,
+                     s + x, sj, 0);
+    else
+        for (size_t j = 0; j < jobs; j++)
+            att_scores(k, rows, keys, S, q + j * G * S, ld, key + j * kj, s + j * sj,
+                       att_row(p->span_cap));
 }
 
 /* att_mix of rows [i, i+rows) over the first `keys` of cache c, for heads h, h+G, ... of
@@ -8533,14 +8545,24 @@ static void cache_mix(const pass *p, size_t i, size_t rows, size_t g, size_t job
 }
 
 /* Rows [i0, i1) under one prefix, query heads h, h+G, ... of the key/value heads [g,
- * g+jobs): values in the order of the scores, so every chain runs over positions ascending
- * exactly as in attention_forward. */
+ * g+jobs): the prefix for all rows at once, own caches run by run, softmax over both; values
+ * in the order of the scores, so every chain runs over positions ascending exactly as in
+ * attention_forward. */
 static void cache_attend(const pass *p, size_t i0, size_t i1, size_t g, size_t jobs, size_t h,
                          float *s) {
     const kv *pre = p->seq[p->seq_of[i0]].prefix;
-    size_t lds = att_row(p->span_cap), each = (i1 - i0) * lds, keys;
-    size_t G = (size_t)(p->m->s.heads / p->m->s.kv_heads), P = pre ? pre->len : 0;
-    for (size_t j = 0; j < jobs; j++) cache_scores(p, i0, i1, h + j * G, s + j * each);
+    size_t lds = att_row(p->span_cap), each = (i1 - i0) * lds, P = pre ? pre->len : 0, keys;
+    if (P) cache_scores(p, i0, i1 - i0, g, jobs, h, P, pre, s, each);
+    for (size_t i = i0, last; i < i1; i = last + 1) {
+        last = cache_run(p, i, i1, &keys);
+        float *run = s + (i - i0) * lds;
+        cache_scores(p, i, last + 1 - i, g, jobs, h, keys, p->seq[p->seq_of[i]].own, run + P,
+                     each);
+        for (size_t j = 0; j < jobs; j++)
+            for (size_t r = 0; r <= last - i; r++)
+                att_softmax(p->m->a->k, run + j * each + r * lds, P + keys - (last - i - r),
+                            P + keys);
+    }
     if (P) cache_mix(p, i0, i1 - i0, g, jobs, h, P, pre, s, each, 0);
     for (size_t i = i0, last; i < i1; i = last + 1) {
         last = cache_run(p, i, i1, &keys);
@@ -8558,10 +8580,14 @@ static void cache_attend_task(void *ctx, size_t begin, size_t end, int worker) {
     size_t K = (size_t)p->m->s.kv_heads, G = (size_t)p->m->s.heads / K;
     size_t groups = cache_groups(p->m);
     float *s = p->work + (size_t)worker * p->work_each;
-    for (size_t i = begin; i < end; i++) {
-        size_t i0 = p->block[i / groups], i1 = p->block[i / groups + 1];
-        size_t from = i % groups * WEAVE, to = MIN(K, from + WEAVE);
+    for (size_t x = begin; x < end; x++) {
+        size_t i0 = p->block[x / groups], i1 = p->block[x / groups + 1];
+        size_t from = x % groups * WEAVE, to = MIN(K, from + WEAVE);
         int single = p->seq_of[i1 - 1] - p->seq_of[i0] == i1 - 1 - i0;
+        for (size_t i = i0; i < i1 && cache_single(p); i++) {
+            cache_ask(p, i, from, to);
+            cache_row(p, i, from, to);
+        }
         for (size_t g = from, jobs; g < to; g += jobs) {
             jobs = single ? to - from : 1;
             for (size_t r = 0; r < G; r++) cache_attend(p, i0, i1, g, jobs, g * G + r, s);
@@ -8655,7 +8681,7 @@ static void pass_attend(pass *p) {
     const shape *s = &p->m->s;
     p->m->a->flop += attention_flop(p);
     if (p->seq) {
-        rows_for(p, 8 * (size_t)s->dim, cache_task);
+        if (!cache_single(p)) rows_for(p, 8 * (size_t)s->dim, cache_task);
         threads_for(p->m->a, p->blocks * cache_groups(p->m), 1, cache_attend_task, p);
     } else {
         threads_for(p->m->a, p->b->seqs * (size_t)s->kv_heads, 1, attend_task, p);
