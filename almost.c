@@ -4932,36 +4932,50 @@ typedef struct {
     const kernels *k;
     float *Y;
     const float *X, *B; /* B: panels [N/32][K][32], `stride` floats from one to the next */
-    size_t ldy, ldx, M, N, K, stride, tile, row_tasks, panel_tasks;
+    size_t ldy, ldx, M, N, K, stride, tile, threads, row_tasks, panel_tasks;
     int acc;
 } product;
 
-/* The block Y[row.., panels q0..q1] (+)= X times panels, terms [t0, t0+depth). A panel's
- * block stays near while the row tiles pass; X needs no packing: the rows of a tile are
- * read as so many streams. Y is claimed while the chains run. Two tiles ask for half of
- * the next panel's block each; where rows are few, so that panels come from far, the tile
- * before them asks for its own lines ahead: else decoding waits for memory. */
-static void product_block(const product *p, size_t row, size_t rows, size_t q0, size_t q1,
-                          size_t t0, size_t depth) {
-    size_t tiles = (rows + p->tile - 1) / p->tile, few = rows <= MM_FEW;
-    for (size_t q = q0; q < q1; q++)
+/* What one call works on: rows, panels [q0, q1), terms [t0, t0+depth); then: where the panel
+ * lies that comes after them, or NULL. */
+typedef struct {
+    size_t row, rows, q0, q1, t0, depth;
+    const float *then;
+} product_part;
+
+/* The block Y[rows, panels] (+)= X times panels over the part's terms. A panel's block stays
+ * near while the row tiles pass; X needs no packing: the rows of a tile are read as so many
+ * streams. Y is claimed while the chains run. Two tiles ask for half of the next panel's
+ * block each; where rows are few, so that panels come from far, the tile before them asks for
+ * its own lines ahead: else decoding waits for memory. */
+static void product_block(const product *p, const product_part *b) {
+    size_t tiles = (b->rows + p->tile - 1) / p->tile, few = b->rows <= MM_FEW;
+    for (size_t q = b->q0; q < b->q1; q++)
         for (size_t i = 0; i < tiles; i++) {
-            size_t r = part_begin(rows, tiles, i), m = part_begin(rows, tiles, i + 1) - r;
+            size_t r = part_begin(b->rows, tiles, i);
+            size_t m = part_begin(b->rows, tiles, i + 1) - r;
             size_t n = MIN((size_t)PANEL, p->N - q * PANEL);
-            const float *X = p->X + (row + r) * p->ldx + t0;
-            const float *B = p->B + q * p->stride + t0 * PANEL;
-            float *Y = p->Y + (row + r) * p->ldy + q * PANEL;
+            const float *X = p->X + (b->row + r) * p->ldx + b->t0;
+            const float *B = p->B + q * p->stride + b->t0 * PANEL;
+            const float *after = q + 1 < b->q1 ? B + p->stride : b->then;
+            float *Y = p->Y + (b->row + r) * p->ldy + q * PANEL;
             for (size_t j = 0; j < m; j++) {
                 ALMOST_CLAIM(Y + j * p->ldy);
                 ALMOST_CLAIM(Y + j * p->ldy + n - 1);
             }
-            wish own = {B + MM_STREAM, PANEL};
-            wish next = {B + p->stride + (MAX(i, few) - few) * depth * (PANEL / 2),
-                         PANEL / 2};
-            int more = i < few + 2 && q + 1 < q1;
-            p->k->chain(m, n, depth, X, p->ldx, 1, B, PANEL, Y, p->ldy, p->acc || t0 > 0,
-                        i < few ? &own : more ? &next : NULL);
+            int more = i < few + 2 && after;
+            wish own = {B + MM_STREAM, PANEL}, next = {after, PANEL / 2};
+            if (more) next.at += (MAX(i, few) - few) * b->depth * (PANEL / 2);
+            p->k->chain(m, n, b->depth, X, p->ldx, 1, B, PANEL, Y, p->ldy,
+                        p->acc || b->t0 > 0, i < few ? &own : more ? &next : NULL);
         }
+}
+
+/* Where a thread that does panel task pt will probably go on; NULL: nowhere. */
+static const float *product_then(const product *p, size_t pt) {
+    size_t next = pt + p->threads;
+    if (next >= p->panel_tasks) return NULL;
+    return p->B + part_begin(panels_of(p->N), p->panel_tasks, next) * p->stride;
 }
 
 static void product_task(void *ctx, size_t begin, size_t end, int worker) {
@@ -4970,17 +4984,18 @@ static void product_task(void *ctx, size_t begin, size_t end, int worker) {
     (void)worker;
     for (size_t task = begin; task < end; task++) {
         size_t rt = task / p->panel_tasks, pt = task % p->panel_tasks;
-        size_t row = part_begin(p->M, p->row_tasks, rt);
-        size_t rows = part_begin(p->M, p->row_tasks, rt + 1) - row;
-        size_t q0 = part_begin(panels, p->panel_tasks, pt);
-        size_t q1 = part_begin(panels, p->panel_tasks, pt + 1);
-        if (rows <= p->tile || !p->K) { // nothing to keep near: stream the panels
-            product_block(p, row, rows, q0, q1, 0, p->K);
-            continue;
-        }
-        for (size_t b = 0; b < blocks; b++) {
-            size_t t0 = part_begin(p->K, blocks, b);
-            product_block(p, row, rows, q0, q1, t0, part_begin(p->K, blocks, b + 1) - t0);
+        product_part b = {.row = part_begin(p->M, p->row_tasks, rt),
+                          .q0 = part_begin(panels, p->panel_tasks, pt),
+                          .q1 = part_begin(panels, p->panel_tasks, pt + 1),
+                          .depth = p->K};
+        b.rows = part_begin(p->M, p->row_tasks, rt + 1) - b.row;
+        size_t parts = b.rows <= p->tile || !p->K ? 1 : blocks; // one tile: nothing to keep near
+        for (size_t i = 0; i < parts; i++) {
+            b.t0 = part_begin(p->K, parts, i);
+            b.depth = part_begin(p->K, parts, i + 1) - b.t0;
+            b.then = i + 1 < parts ? p->B + b.q0 * p->stride + (b.t0 + b.depth) * PANEL
+                                   : product_then(p, pt);
+            product_block(p, &b);
         }
     }
 }
@@ -4990,6 +5005,7 @@ static void product_task(void *ctx, size_t begin, size_t end, int worker) {
 static void product_run(almost *a, product *p) {
     size_t threads = (size_t)threads_count(a), panels = panels_of(p->N);
     p->k = a->k;
+    p->threads = threads;
     p->tile = p->ldx % 1024 ? p->k->tile : MIN(p->k->tile, (size_t)8); // else one cache set
     size_t tiles = (p->M + p->tile - 1) / p->tile, share = threads * MM_TILES;
     if (!p->M || !p->N) return;
@@ -8320,7 +8336,7 @@ typedef struct pass {
     const batch *b;                    /* training and scoring                            */
     const kv_seq *seq;                 /* decoding, else NULL                             */
     size_t *seq_of, *seq_row;          /* [N] sequence of a row; [count] first row of one */
-    size_t *block, blocks;             /* [blocks+1] rows that share a prefix, by tiles */
+    size_t *block, blocks;             /* [blocks+1] rows of one prefix or sequence, by tiles */
     float *dx, *dn, *datt, *dqkv, *dgu, *dh; /* keep: gradients, shaped like the acts     */
     float *dnorm;                      /* [granules][D rounded up]                        */
     unsigned char *over;               /* per worker: a contribution left the FIX range   */
@@ -8462,15 +8478,6 @@ static float *kv_values(const kv *c, const model *m, size_t l, size_t g) {
 /* Is every row the only new one of its sequence? Then rows need nothing of each other. */
 static int cache_single(const pass *p) { return p->seq_of[p->rows - 1] == p->rows - 1; }
 
-/* Asks for what row i, alone in its sequence, will read of key/value heads [g0, g1). */
-static void cache_ask(const pass *p, size_t i, size_t g0, size_t g1) {
-    const kv *own = p->seq[p->seq_of[i]].own;
-    for (size_t g = g0; g < g1; g++) {
-        floats_ask(kv_keys(own, p->m, p->l, g), round_up(own->len + 1, PANEL) * own->S);
-        floats_ask(kv_values(own, p->m, p->l, g), (own->len + 1) * own->S);
-    }
-}
-
 /* Row i, key/value heads [g0, g1) and their queries: rotate queries and keys, scale queries,
  * put key and value into the row's own cache at its place. */
 static void cache_row(const pass *p, size_t i, size_t g0, size_t g1) {
@@ -8573,24 +8580,41 @@ static void cache_attend(const pass *p, size_t i0, size_t i1, size_t g, size_t j
 
 static size_t cache_groups(const model *m) { return ((size_t)m->s.kv_heads + WEAVE - 1) / WEAVE; }
 
-/* Item = block of rows, WEAVE key/value heads: together when every row is a sequence's only
- * one, else one after the other. */
+/* Item = block of rows, WEAVE key/value heads. */
+typedef struct { size_t i0, i1, g0, g1; } cache_item;
+static cache_item cache_item_at(const pass *p, size_t x) {
+    size_t groups = cache_groups(p->m), g = x % groups * WEAVE, b = x / groups;
+    cache_item t = {p->block[b], p->block[b + 1], g, MIN((size_t)p->m->s.kv_heads, g + WEAVE)};
+    return t;
+}
+
+/* Asks for the keys and values of an item. */
+static void cache_ask(const pass *p, cache_item t) {
+    for (size_t i = t.i0; i < t.i1; i++)
+        for (size_t g = t.g0; g < t.g1; g++) {
+            const kv *own = p->seq[p->seq_of[i]].own;
+            floats_ask(kv_keys(own, p->m, p->l, g), round_up(own->len + 1, PANEL) * own->S);
+            floats_ask(kv_values(own, p->m, p->l, g), (own->len + 1) * own->S);
+        }
+}
+
+/* Items [begin, end): heads together when every row is a sequence's only one, else one after
+ * the other. When all rows are such, the next item's memory is asked for, and rows get their
+ * place in the cache here. */
 static void cache_attend_task(void *ctx, size_t begin, size_t end, int worker) {
     const pass *p = ctx;
-    size_t K = (size_t)p->m->s.kv_heads, G = (size_t)p->m->s.heads / K;
-    size_t groups = cache_groups(p->m);
+    size_t G = (size_t)(p->m->s.heads / p->m->s.kv_heads);
     float *s = p->work + (size_t)worker * p->work_each;
+    int alone = cache_single(p);
     for (size_t x = begin; x < end; x++) {
-        size_t i0 = p->block[x / groups], i1 = p->block[x / groups + 1];
-        size_t from = x % groups * WEAVE, to = MIN(K, from + WEAVE);
-        int single = p->seq_of[i1 - 1] - p->seq_of[i0] == i1 - 1 - i0;
-        for (size_t i = i0; i < i1 && cache_single(p); i++) {
-            cache_ask(p, i, from, to);
-            cache_row(p, i, from, to);
-        }
-        for (size_t g = from, jobs; g < to; g += jobs) {
-            jobs = single ? to - from : 1;
-            for (size_t r = 0; r < G; r++) cache_attend(p, i0, i1, g, jobs, g * G + r, s);
+        cache_item t = cache_item_at(p, x);
+        int single = p->seq_of[t.i1 - 1] - p->seq_of[t.i0] == t.i1 - 1 - t.i0;
+        if (alone && x == begin) cache_ask(p, t);
+        if (alone && x + 1 < end) cache_ask(p, cache_item_at(p, x + 1));
+        for (size_t i = t.i0; i < t.i1 && alone; i++) cache_row(p, i, t.g0, t.g1);
+        for (size_t g = t.g0, jobs; g < t.g1; g += jobs) {
+            jobs = single ? t.g1 - t.g0 : 1;
+            for (size_t r = 0; r < G; r++) cache_attend(p, t.i0, t.i1, g, jobs, g * G + r, s);
         }
     }
 }
@@ -8819,7 +8843,8 @@ static almost_status decode_check(const model *m, const kv_seq *seq, size_t coun
     return ALMOST_OK;
 }
 
-/* Lays the rows out: position and sequence of each, blocks of rows with one prefix. */
+/* Lays the rows out: position and sequence of each, blocks of rows that share a prefix, or
+ * without one a sequence. */
 static void decode_layout(pass *p, const kv_seq *seq, size_t count) {
     size_t row = 0;
     p->blocks = 0;
@@ -8829,7 +8854,8 @@ static void decode_layout(pass *p, const kv_seq *seq, size_t count) {
         for (size_t i = 0; i < seq[s].n; i++, row++) {
             size_t begin = p->blocks ? p->block[p->blocks - 1] : 0;
             if (!row || row - begin == p->m->a->k->tile ||
-                seq[p->seq_of[begin]].prefix != seq[s].prefix)
+                seq[p->seq_of[begin]].prefix != seq[s].prefix ||
+                (!seq[s].prefix && p->seq_of[begin] != s))
                 p->block[p->blocks++] = row;
             p->seq_of[row] = s;
             p->pos[row] = at + i;
