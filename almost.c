@@ -3746,8 +3746,7 @@ AVX2 static void chain6_avx2(size_t m, size_t n, size_t k, const float *A, size_
 }
 AVX2 static void chain_avx2(size_t m, size_t n, size_t k, const float *A, size_t am,
                             size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
-                            int acc,
-                            const wish *ahead) {
+                            int acc, const wish *ahead) {
     (void)ahead;
     size_t parts = (m + 5) / 6;
     for (size_t j = 0; j < n; j += 16)
@@ -4175,8 +4174,7 @@ AVX512_INLINE void chain_rows_avx512(const size_t m, size_t n, size_t k, const f
     CHAIN_CASE(13, am, all) CHAIN_CASE(14, am, all)
 AVX512 static void chain_avx512(size_t m, size_t n, size_t k, const float *A, size_t am,
                                 size_t ak, const float *B, size_t ldb, float *C, size_t ldc,
-                                int acc,
-                                const wish *ahead) {
+                                int acc, const wish *ahead) {
     if (am == 1) // packed rows: constant offsets
         switch (m) { CHAIN_CASES(1, 0) }
     else if (ahead && ahead->step == PANEL)
@@ -27040,13 +27038,13 @@ static almost_status speed_look(speeds *b, const speed_job *j, double seconds,
 
 /* Limit, work, limit, work, ..., limit: each turn of work is held against the mean of the
  * limits before and after it. The first call warms caches and is not counted, unless a
- * single round was asked for. */
+ * single round was asked for; before a rival it must be, for it takes memory for all threads. */
 static almost_status speed_measure(speeds *b, const speed_job *j, int rounds,
                                    speed_figure *f) {
     double work[SPEED_ROUNDS], limit[SPEED_ROUNDS + 1], share[SPEED_ROUNDS];
     double took = SPEED_LIMIT_MOST, begun = clock_seconds();
     if (j->gbyte > 0 && !speed_memory(b)) return ALMOST_ERR_MEMORY;
-    if (rounds > 1) {
+    if (rounds > 1 || j->rival) {
         TRY(j->work(j->ctx));
         took = clock_seconds() - begun;
     }
@@ -27343,6 +27341,15 @@ static kernels speed_loose(const kernels *k) {
     return loose;
 }
 
+/* Work in the calling thread alone: what more threads are held against. */
+static almost_status speed_alone(almost *a, almost_status (*work)(void *), void *ctx) {
+    thread_pool *pool = a->pool;
+    a->pool = NULL;
+    almost_status s = work(ctx);
+    a->pool = pool;
+    return s;
+}
+
 /* ---- training ---- */
 
 #define SPEED_SEQUENCES 4 /* of SPEED_CONTEXT tokens: one step */
@@ -27360,15 +27367,10 @@ static almost_status speed_train_once(void *ctx) {
     return train_update(p->t);
 }
 
-/* The same in the calling thread alone: what more threads are held against. */
+/* The same in the calling thread alone. */
 static almost_status speed_train_alone(void *ctx) {
-    speed_training *p = ctx;
-    almost *a = p->t->m->a;
-    thread_pool *pool = a->pool;
-    a->pool = NULL;
-    almost_status s = speed_train_once(p);
-    a->pool = pool;
-    return s;
+    const speed_training *p = ctx;
+    return speed_alone(p->t->m->a, speed_train_once, ctx);
 }
 
 /* The same by kernels whose sums have no fixed order. */
@@ -27456,13 +27458,8 @@ static almost_status speed_decode_once(void *ctx) {
 
 /* The same in the calling thread alone. */
 static almost_status speed_decode_alone(void *ctx) {
-    speed_decoding *p = ctx;
-    almost *a = p->d->p.m->a;
-    thread_pool *pool = a->pool;
-    a->pool = NULL;
-    almost_status s = speed_decode_once(p);
-    a->pool = pool;
-    return s;
+    const speed_decoding *p = ctx;
+    return speed_alone(p->d->p.m->a, speed_decode_once, ctx);
 }
 
 static almost_status speed_decode_open(speeds *b, model *m, speed_decoding *p) {
@@ -27540,7 +27537,8 @@ static almost_status speed_generate(speeds *b, const speed_case *k) {
         p.q[i] = q;
     }
     int threads = threads_count(b->a);
-    speed_job j = {"tok/s", n * n, 1e-9 * flop, 0, threads, speed_generate_once, &p, NULL, 0};
+    speed_job j = {.unit = "tok/s", .units = n * n, .gflop = 1e-9 * flop, .threads = threads,
+                   .work = speed_generate_once, .ctx = &p};
     TRY(speed_model(b, k, &p.m));
     almost_status st = speed_report(b, &j, b->rounds);
     model_free(p.m);
@@ -27577,7 +27575,8 @@ static almost_status speed_tokenizer(speeds *b, const speed_case *k) {
     speed_prose(&p.t, 1000000);
     almost_status s = text_status(&p.t);
     double bytes = (double)p.t.n;
-    speed_job j = {"MB/s", 1e-6 * bytes, 0, 1e-9 * bytes, 1, speed_encode_once, &p, NULL, 0};
+    speed_job j = {.unit = "MB/s", .units = 1e-6 * bytes, .gbyte = 1e-9 * bytes, .threads = 1,
+                   .work = speed_encode_once, .ctx = &p};
     if (s == ALMOST_OK) s = tok_train(b->a, p.t.s, p.t.n / 4, k->n[0], &p.tok);
     if (s == ALMOST_OK) s = speed_report(b, &j, b->rounds);
     tok_free(p.tok);
@@ -27600,7 +27599,8 @@ static almost_status speed_sha256(speeds *b, const speed_case *k) {
     (void)k;
     if (!h.p) return ALMOST_ERR_MEMORY;
     double gbyte = 1e-9 * (double)h.n;
-    speed_job j = {"GB/s", gbyte, 0, gbyte, 1, speed_hash_once, &h, NULL, 0};
+    speed_job j = {.unit = "GB/s", .units = gbyte, .gbyte = gbyte, .threads = 1,
+                   .work = speed_hash_once, .ctx = &h};
     return speed_report(b, &j, b->rounds);
 }
 
@@ -27636,7 +27636,8 @@ static almost_status speed_rows(speeds *b, const speed_case *k) {
     p.y = arena_take(&b->r, (size_t)threads_count(b->a) * cols, sizeof *p.y);
     if (!p.x || !p.y) return ALMOST_ERR_MEMORY;
     double gbyte = 1e-9 * (double)(n * sizeof(float));
-    speed_job j = {"GB/s", gbyte, 0, gbyte, threads_count(b->a), speed_softmax_once, &p, NULL, 0};
+    speed_job j = {.unit = "GB/s", .units = gbyte, .gbyte = gbyte,
+                   .threads = threads_count(b->a), .work = speed_softmax_once, .ctx = &p};
     return speed_report(b, &j, b->rounds);
 }
 
