@@ -1,10 +1,10 @@
 #!/bin/sh
-# Puts what a finished run says into REPRODUCE.md, between its markers:
-#   sh tests/publish.sh run-mini
+# Puts what finished runs say into REPRODUCE.md, between its markers:
+#   sh tests/publish.sh run-mini [run-study]
 # No figure in that page is typed by hand.
 set -eu
 cd "$(dirname "$0")/.."
-run=$1
+run=$1 study=${2:-}
 fill() { # fill NAME: standard input replaces the lines between the markers of NAME
     cat >"build/publish.part"
     awk -v name="$1" -v part=build/publish.part '
@@ -54,4 +54,15 @@ if ! grep -q '"kept": true' "$run/timing.jsonl"; then
                 if ($1 == "all stages") name = $1
                 printf "| %s | %.1f | %.1f | %.0f %% |\n", name, $2, $3, 100 * $4}'
     } | fill rates
+fi
+if [ -n "$study" ]; then
+    fill bars <"$study/summary.txt"
+    { # of each file of figures: digest, command
+        echo "| digest | command |"
+        echo "|---|---|"
+        grep '  eval/' "$study/SHA256SUMS" | while read -r digest file; do
+            echo "| \`$digest\` | \`$(sed -n "s,^  {\"command\": \"\(eval .* out=$file.*\)\"\,$,\1,p" "$study/manifest.json")\` |"
+        done
+    } | fill commands
+    { echo '```'; grep -v '^$' data/study.recipe; echo '```'; } | fill study
 fi

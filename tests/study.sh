@@ -2,7 +2,7 @@
 # The study's recipe with small numbers: every command of it, and the table of its bars.
 cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+trap '[ -n "${KEEP:-}" ] || rm -rf "$tmp"' EXIT
 . tests/lib.sh
 a=${ALMOST:-./almost}
 cp -r data "$tmp/data"
@@ -20,8 +20,8 @@ few() {
 for questions in hhh_pairs controls; do few $questions >"$tmp/data/$questions.json"; done
 check "the study, small" $a reproduce --preset study --data "$tmp/data" --out "$tmp/run" --quiet
 equal "every claim has its row, every bar its verdict" \
-    "$(grep -c '`eval' "$tmp/run/bars.md") $(grep -c '^| \*\*[1-7]' "$tmp/run/bars.md")" \
+    "$(grep -c '`eval' "$tmp/run/summary.txt") $(grep -c '^| \*\*[1-7]' "$tmp/run/summary.txt")" \
     "$(grep '^| ' data/study.bars | grep -vc '| must |$') $(grep -c '^## [1-7]' data/study.bars)"
-equal "two seeds meet no claim that needs five" "$(grep -c '| [0-9.-]* [0-9.-]* |.*| yes |' "$tmp/run/bars.md")" 0
+equal "two seeds meet no claim that needs five" "$(grep -c '| [0-9.-]* [0-9.-]* |.*| yes |' "$tmp/run/summary.txt")" 0
 check "with two asked for" $a bars "$tmp/data/study.bars" --files "$(ls "$tmp"/run/eval/*.json | paste -sd, -)" --seeds 2
 done_testing
