@@ -23250,7 +23250,8 @@ static void bars_json(const bars *x, text *t) {
         if (b->title) {
             text_str(t, "\"bar\": ");
             json_put_str(t, b->title);
-            text_fmt(t, ", \"bar_met\": %s, ", bar_verdict(x, i) > 0 ? "true" : "false");
+            static const char *const verdicts[] = {"null", "false", "true"};
+            text_fmt(t, ", \"bar_met\": %s, ", verdicts[1 + bar_verdict(x, i)]);
         }
         for (int k = 0; k < 6; k++) {
             text_fmt(t, "%s\"%s\": ", k ? ", " : "", keys[k]);
@@ -23739,6 +23740,7 @@ static const char PAGE_STYLE[] = /* page, text, charts of strips */
     ".ci{stroke:var(--c0);stroke-width:2.5;stroke-linecap:round}.pt{fill:var(--c0)}"
     ".bar{fill:var(--c0);opacity:.22}.pale .ci{stroke:var(--c5)}.pale .pt{fill:var(--c5)}"
     ".pale .bar{fill:var(--c5)}.pale .l{color:var(--soft)}"
+    ".seed{fill:none;stroke:var(--ink);stroke-width:1}"
     ".paper .ci{stroke:var(--c1)}.paper .pt{fill:var(--paper);stroke:var(--c1);"
     "stroke-width:2}\n";
 static const char PAGE_STYLE_2[] = /* panels, tables, transcripts, small screens, paper */
@@ -23800,12 +23802,16 @@ static double page_value(const json *o, const char *key) {
 
 static int page_has(double v) { return v - v == 0; }
 
-typedef struct { double mean, low, high, n; int found; } page_figure;
+typedef struct {
+    double mean, low, high, n;
+    int found;
+    const json *seeds; /* an array of every training seed's figure, or NULL */
+} page_figure;
 
 static page_figure page_read(const json *row) {
     const json *f = json_get(row, "figure");
     page_figure x = {page_value(f, "mean"), page_value(f, "low"), page_value(f, "high"),
-                     page_value(f, "n"), 0};
+                     page_value(f, "n"), 0, NULL};
     x.found = page_has(x.mean) && page_has(x.low) && page_has(x.high);
     return x;
 }
@@ -23819,7 +23825,7 @@ static int page_row_is(const json *row, const char *metric, const char *name,
 
 static page_figure page_find(const page *p, const char *metric, const char *name,
                              const char *group) {
-    page_figure none = {0, 0, 0, 0, 0};
+    page_figure none = {0};
     for (size_t i = 0; i < p->rows; i++)
         if (page_row_is(p->row[i], metric, name, group)) return page_read(p->row[i]);
     return none;
@@ -23890,6 +23896,9 @@ static void page_strip(page *p, const page_axis *x, const char *kind, const char
     if (f->high > f->low)
         page_put(p, "<line class=\"ci\" x1=\"%x\" x2=\"%x\" y1=\"50%%\" y2=\"50%%\"/>",
                  page_at(x, f->low), page_at(x, f->high));
+    for (const json *s = f->seeds ? f->seeds->child : NULL; s; s = s->next)
+        page_put(p, "<circle class=\"seed\" cx=\"%x\" cy=\"50%%\" r=\"2.5\"/>",
+                 page_at(x, s->num));
     page_put(p, "<circle class=\"pt\" cx=\"%x\" cy=\"50%%\" r=\"4\"/></svg>"
              "<span class=\"v\"><b>", page_at(x, f->mean));
     page_amount(p, x, f->mean);
@@ -23991,6 +24000,78 @@ static void page_run_digest(page *p, char hex[65], size_t *stages, size_t *files
     text_free(&t);
 }
 
+/* ---- the bars of a study ---- */
+
+/* Does the claim go on where `last` stood: one metric, both differences or neither? */
+static int page_bar_joins(const json *last, const json *row) {
+    return last && !strcmp(page_text(last, "metric"), page_text(row, "metric")) &&
+           !*page_text(last, "theirs") == !*page_text(row, "theirs") &&
+           !*page_text(row, "bar");
+}
+
+/* The axis of the claims from row[i] on that join: from 0, or one half for shares, outwards
+ * in steps of .05 until all is on it. */
+static page_axis page_bar_axis(const json **row, size_t i, size_t n) {
+    const char *metric = page_text(row[i], "metric");
+    int share = !*page_text(row[i], "theirs") || !strcmp(metric, "win rate");
+    share = share && (!strncmp(metric, "acc", 3) || !strcmp(metric, "label precision") ||
+                      !strcmp(metric, "win rate"));
+    page_axis x = {share ? 0.5 : 0, share ? 0.5 : 0, share ? 0.5 : 0, 0};
+    for (size_t k = i; k < n && (k == i || page_bar_joins(row[k - 1], row[k])); k++) {
+        double low = page_value(row[k], "low"), high = page_value(row[k], "high");
+        const json *seeds = json_get(row[k], "seeds");
+        for (const json *s = json_is(seeds, JSON_ARRAY) ? seeds->child : NULL; s; s = s->next)
+            low = MIN(low, s->num), high = MAX(high, s->num);
+        for (int step = 0; step < 400 && x.low > low; step++) x.low -= 0.05;
+        for (int step = 0; step < 400 && x.high < high; step++) x.high += 0.05;
+    }
+    if (x.high - x.low < 0.05) x.high = x.low + 0.05;
+    return x;
+}
+
+static void page_bar(page *p, const page_axis *x, const json *row) {
+    const json *met = json_get(row, "met"), *seeds = json_get(row, "seeds");
+    const char *must = page_text(row, "must"), *label = page_text(row, "what");
+    int wanted = strcmp(must, "shown") != 0;
+    page_figure f = {page_value(row, "mean"), page_value(row, "low"), page_value(row, "high"),
+                     0, 1, json_is(seeds, JSON_ARRAY) && seeds->n > 1 ? seeds : NULL};
+    text t;
+    text_init(&t, p->a);
+    text_str(&t, label);
+    if (wanted)
+        text_fmt(&t, " (must %s: %s)", must, met && met->kind == JSON_TRUE ? "met" : "not met");
+    if (page_has(f.mean) && page_has(f.low) && page_has(f.high))
+        page_strip(p, x, wanted ? "" : "pale", t.s ? t.s : "", &f, "");
+    text_free(&t);
+}
+
+static almost_status page_bars(page *p) {
+    const json **row;
+    page_axis x = {0, 1, 0, 0};
+    size_t n;
+    TRY(page_rows(p, page_option(p, page_stage(p, NULL, "bars"), "out"), &row, &n));
+    if (!n) page_missing(p, "the bars", "almost bars with out=");
+    for (size_t i = 0; i < n; i++) {
+        int joins = page_bar_joins(i ? row[i - 1] : NULL, row[i]);
+        const json *met = json_get(row[i], "bar_met");
+        if (met && met->kind == JSON_NULL) met = NULL;
+        if (i && !joins) page_ticks(p, &x);
+        if (*page_text(row[i], "bar"))
+            page_put(p, "<h3>%s <span class=\"%r\">%r</span></h3>\n", page_text(row[i], "bar"),
+                     !met ? "soft" : met->kind == JSON_TRUE ? "good" : "poor",
+                     !met ? "" : met->kind == JSON_TRUE ? "met" : "not met");
+        if (!joins) {
+            x = page_bar_axis(row, i, n);
+            page_put(p, "<p class=\"soft\">%s%r</p>\n", page_text(row[i], "metric"),
+                     *page_text(row[i], "theirs") &&
+                     strcmp(page_text(row[i], "metric"), "win rate") ? ", ours minus theirs" : "");
+        }
+        page_bar(p, &x, row[i]);
+    }
+    if (n) page_ticks(p, &x);
+    return ALMOST_OK;
+}
+
 /* ---- 1: claims ---- */
 
 static almost_status page_claims(page *p) {
@@ -23998,7 +24079,7 @@ static almost_status page_claims(page *p) {
     for (size_t i = 0; i < COUNT(PAPER_FIGURES); i++) {
         const char *claim = PAPER_FIGURES[i].claim;
         page_figure ours = page_find(p, PAPER_FIGURES[i].metric, PAPER_FIGURES[i].name, "all"),
-                    theirs = {0, 0, 0, 0, 1};
+                    theirs = {.found = 1};
         if (!text_parse_f64(claim, strcspn(claim, "%"), &theirs.mean)) continue;
         theirs.mean = theirs.low = theirs.high = theirs.mean / 100;
         const char *who = strchr(claim, ':'); // "55.0% (abstract: humans, over Alpaca)"
@@ -24173,7 +24254,7 @@ static almost_status page_calibration(page *p) {
         snprintf(label, sizeof label, "p from %d%% (%lld pairs)", 50 + 5 * i,
                  (long long)k.n[i]);
         stat_wilson(k.was[i], (size_t)k.n[i], &e.wilson_low, &e.wilson_high);
-        page_figure f = {k.was[i], e.wilson_low, e.wilson_high, (double)k.n[i], 1};
+        page_figure f = {k.was[i], e.wilson_low, e.wilson_high, (double)k.n[i], 1, NULL};
         axis.ref = k.said[i];
         page_strip(p, &axis, "", label, &f, "");
     }
@@ -24421,7 +24502,7 @@ static void page_win_cell(page *p, const char *x, const char *y) {
     if (!f.found) { // the other way round
         snprintf(name, sizeof name, "%.70s over %.70s", y, x);
         page_figure g = page_find(p, "win rate", name, "all");
-        page_figure turned = {1 - g.mean, 1 - g.high, 1 - g.low, g.n, g.found};
+        page_figure turned = {1 - g.mean, 1 - g.high, 1 - g.low, g.n, g.found, NULL};
         f = turned;
     }
     page_figure sure = page_find(p, "p of the sign test (Holm)", name, "all");
@@ -24712,7 +24793,14 @@ static almost_status page_digests(page *p) {
 static const struct {
     const char *id, *title, *about, *caption;
     almost_status (*draw)(page *p);
+    const char *only; /* in runs with this command; NULL: in all */
 } PAGE_SECTIONS[] = {
+    {"bars", "What the study had to show",
+     "Claims, thresholds and tests were committed before the study ran; they stand here with "
+     "what came out, met or not.",
+     "Line: 95% interval over training seeds and prompts together. Rings: every training seed. "
+     "Grey: shown, nothing was asked of it. The dotted line is 0, or one half for shares.",
+     page_bars, "bars"},
     {"claims", "The abstract's two claims",
      "The only figures of the paper quoted here, beside the rows that ask the same question of "
      "this run.",
@@ -24720,75 +24808,79 @@ static const struct {
      "are not in the abstract. Filled: this run, the gold judge, models of this world with the "
      "same roles. The two measure different things: agreement in sign is all they can share, and "
      "a miss here says that the mechanism did not come through in this run.",
-     page_claims},
+     page_claims, NULL},
     {"ranking", "Does the ranking hold?",
      "The rule of thumb orders the configurations from best to worst before anybody looks. Mean "
      "gold of their raw replies should fall down the list.",
      "Gold is the judge's score from 0 to 1, of replies to the run's own prompts that lie within "
      "its grammar; differences are paired by prompt.",
-     page_ranking},
+     page_ranking, NULL},
     {"waterfall", "What each filter does",
      "A filter earns its place if the labels that survive it agree with the judge more often, at "
      "a yield one can afford, and without making the chosen reply merely longer.",
      "Gaps are chosen minus rejected. Precision counts pairs in the judge's grammar, a tie as "
      "half; the dotted line is one half, what labels without information would have. The yield is "
      "relative to the first row.",
-     page_waterfall},
+     page_waterfall, NULL},
     {"rm", "The reward model",
      "Accuracy on pairs written before it was trained, beside rows that nobody earned (grey). A "
      "reward model is worth reading further only if it clears all of those.",
      "Calibration error and accuracy at equal length (a logistic fit of being right against the "
      "difference in length, read at zero) are plain numbers. In the calibration chart the dotted "
      "line is the mean p that the model claimed; intervals there are Wilson's.",
-     page_reward},
+     page_reward, NULL},
     {"curves", "Learning curves",
      "Every training run of the recipe, with the metric names that TRL uses.",
      "From a run's first step at the left edge to its last at the right; above 60 steps a point "
      "is the mean of a window of steps. Beside each name stand the ends of its axis; arrows give "
      "each run's first and last point.",
-     page_curves},
+     page_curves, NULL},
     {"frontier", "Reward against distance",
      "As PPO moves away from where it began, the proxy it is paid by should rise; gold, which it "
      "never sees, tells whether that was worth anything.",
      "KL per reply to the starting policy in nats, exact (summed over the vocabulary) where the "
      "run has it. Small dots are iterations, the large one the last. Gold is known only where a "
      "policy answered the evaluation questions: at the start (grey) and at the end.",
-     page_frontier},
+     page_frontier, NULL},
     {"wins", "Who wins",
      "Every policy against every other, judged by gold in both orders on the same questions. A "
      "row's colour says how it fares against the column.",
      "Win rates count a tie as half; the dotted line in a cell is one half. A star: sign test "
      "with Holm's correction over all pairs, p below .05.",
-     page_wins},
+     page_wins, NULL},
     {"lengths", "Lengths",
      "The first thing a reward model learns by mistake is length. If a policy's answers drift in "
      "length, look here before believing a win rate.",
      "Characters of each answer; panels have one scale across and their own up. The dark bar "
      "holds the median, the last bar everything longer.",
-     page_lengths},
+     page_lengths, NULL},
     {"transcripts", "Best, worst, most hacked",
      "Chosen by rule, not by hand: the final policy's answers with the highest gold, the lowest "
      "gold, and the largest excess of reward over gold.",
      "Questions of one turn within the judge's grammar. Gold runs from 0 to 1; rewards are the "
      "reward model's, compared with gold after both are scaled to mean 0 and deviation 1 over "
      "both policies' answers. Equal gold is ordered by reward.",
-     page_transcripts},
+     page_transcripts, NULL},
     {"judge", "Judge and benchmarks",
      "Nothing above is worth more than the judge. Below it, what the language models themselves "
      "know.",
      "The dotted line is chance (for the beliefs: one half).",
-     page_judge},
+     page_judge, NULL},
     {"digests", "Every file and its command",
      "In a folder that holds <code>data/</code> and <code>weights/</code>, each line after "
      "<code>almost</code> makes its files again with these SHA-256 digests, on any machine; "
      "<code>almost verify RUN</code> or <code>sha256sum -c SHA256SUMS</code> hashes the run's own.",
      "From <code>manifest.json</code>. Weights and data that went in are named there with their "
      "digests too.",
-     page_digests}};
+     page_digests, NULL}};
+
+static int page_shows(const page *p, size_t i) {
+    return !PAGE_SECTIONS[i].only || page_stage(p, NULL, PAGE_SECTIONS[i].only);
+}
 
 static void page_head(page *p) {
     char hex[65];
-    size_t stages, files;
+    size_t stages, files, number = 0;
     page_run_digest(p, hex, &stages, &files);
     page_put(p, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
              "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
@@ -24805,7 +24897,8 @@ static void page_head(page *p) {
              "mechanism works <em>in this world</em>, not what the paper's models would do.</p>\n"
              "<p class=\"meta\">%z stages, %z artefacts, run digest <code>%s</code><br>"
              "Intervals are 95%%, by cluster bootstrap over prompts within this one run: they "
-             "do not cover the choice of training seed.</p>\n", stages, files, hex);
+             "do not cover the choice of training seed%r.</p>\n", stages, files, hex,
+             page_shows(p, 0) ? ", but for those of section 1" : "");
     page_put(p, "<div class=\"tiles\">\n");
     page_tile(p, "Judge agrees with hand-written judgements",
               page_find(p, "judge agreement", "judge", "all"));
@@ -24816,17 +24909,21 @@ static void page_head(page *p) {
     page_tile(p, "PPO wins against SFT", page_find(p, "win rate", "ppo over sft", "all"));
     page_put(p, "</div>\n<nav>");
     for (size_t i = 0; i < COUNT(PAGE_SECTIONS); i++)
-        page_put(p, "<a href=\"#%r\">%z&ensp;%r</a>", PAGE_SECTIONS[i].id, i + 1,
-                 PAGE_SECTIONS[i].title);
+        if (page_shows(p, i))
+            page_put(p, "<a href=\"#%r\">%z&ensp;%r</a>", PAGE_SECTIONS[i].id, ++number,
+                     PAGE_SECTIONS[i].title);
     page_put(p, "</nav>\n</header>\n<main>\n");
 }
 
 static almost_status page_body(page *p) {
+    size_t number = 0;
     TRY(page_contest_find(p));
     page_head(p);
     for (size_t i = 0; i < COUNT(PAGE_SECTIONS); i++) {
+        if (!page_shows(p, i)) continue;
         page_put(p, "<section id=\"%r\"><h2>%z&ensp;%r</h2>\n<p>%r</p>\n<figure>\n",
-                 PAGE_SECTIONS[i].id, i + 1, PAGE_SECTIONS[i].title, PAGE_SECTIONS[i].about);
+                 PAGE_SECTIONS[i].id, ++number, PAGE_SECTIONS[i].title,
+                 PAGE_SECTIONS[i].about);
         TRY(PAGE_SECTIONS[i].draw(p));
         page_put(p, "<figcaption>%r</figcaption></figure></section>\n",
                  PAGE_SECTIONS[i].caption);

@@ -17,11 +17,13 @@ few() {
     awk 'NR > 1 && !/^\]/ && (NR % 40 == 2) {sub(/,$/, ""); printf "%s%s", n++ ? ",\n" : "[\n", $0} END {print "\n]"}' \
         "data/$1.json"
 }
-for questions in hhh_pairs controls; do few $questions >"$tmp/data/$questions.json"; done
+for questions in hhh_pairs controls mc1; do few $questions >"$tmp/data/$questions.json"; done
 check "the study, small" $a reproduce --preset study --data "$tmp/data" --out "$tmp/run" --quiet
 equal "every claim has its row, every bar its verdict" \
     "$(grep -c '`eval' "$tmp/run/summary.txt") $(grep -c '^| \*\*[1-7]' "$tmp/run/summary.txt")" \
     "$(grep '^| ' data/study.bars | grep -vc '| must |$') $(grep -c '^## [1-7]' data/study.bars)"
 equal "two seeds meet no claim that needs five" "$(grep -c '| [0-9.-]* [0-9.-]* |.*| yes |' "$tmp/run/summary.txt")" 0
+equal "the page draws every seed" "$(grep -o 'class="seed"' "$tmp/run/report.html" | wc -l)" \
+    "$(grep '`eval' "$tmp/run/summary.txt" | cut -d'|' -f6 | wc -w)"
 check "with two asked for" $a bars "$tmp/data/study.bars" --files "$(ls "$tmp"/run/eval/*.json | paste -sd, -)" --seeds 2
 done_testing

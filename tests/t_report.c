@@ -99,7 +99,7 @@ static void test_report_empty(void) {
         for (size_t i = 0; i < COUNT(PAGE_SECTIONS); i++) {
             char id[64];
             snprintf(id, sizeof id, "<section id=\"%s\">", PAGE_SECTIONS[i].id);
-            if (!CHECK(strstr(s, id))) printf("%s\n", id);
+            if (!CHECK(!strstr(s, id) == (PAGE_SECTIONS[i].only != NULL))) printf("%s\n", id);
         }
         for (const char *p = s; (p = strstr(p, "class=\"missing\"")); p++) missing++;
         CHECK(missing >= 12);
@@ -121,8 +121,13 @@ static void test_report_hostile(void) {
          EVIL "\", \"x\": 3}},"
          "{\"command\": \"ppo metrics=m.jsonl policy=none rm= out=p.gguf\"},"
          "{\"command\": \"prompts counts=c.json\"}, {\"command\": \"respond raw=raw.jsonl\"},"
-         "{\"command\": \"compare out=pairs.json\"}, {\"command\": \"answer out=raw.jsonl\"}"
-         "]}"},
+         "{\"command\": \"compare out=pairs.json\"}, {\"command\": \"answer out=raw.jsonl\"},"
+         "{\"command\": \"bars out=bars.json\"}]}"},
+        {"bars.json",
+         "[5, {\"bar\": \"" EVIL "\", \"bar_met\": 3, \"what\": \"" EVIL "\", \"metric\": \"" EVIL
+         "\", \"must\": \"" EVIL "\", \"mean\": 1, \"low\": -1e308, \"high\": 1e308, \"seeds\": "
+         "[1, \"x\", [], -1e308]}, {\"metric\": \"win rate\", \"seeds\": 4, \"mean\": 0.5},"
+         "{\"bar\": \"B\", \"what\": \"w\", \"mean\": 0, \"low\": 0, \"high\": 0, \"met\": []}]"},
         {"results.json",
          "[1, {\"metric\": \"gold\"}, {\"metric\": \"gold\", \"name\": \"" EVIL "\", \"group\": "
          "\"all\", \"figure\": {\"mean\": 1e308, \"low\": -1e308, \"high\": 1e308}},"
