@@ -11033,7 +11033,8 @@ enum {
     PHRASE_CHECK_ASK, PHRASE_TELL_ASK, PHRASE_HOWTO_ASK, PHRASE_PICK_ASK, PHRASE_HARM_ASK,
     PHRASE_PICK_SAY, PHRASE_PICK_MORE, PHRASE_PICK_BARE, PHRASE_SUM_ASK, PHRASE_SUM_SAY,
     PHRASE_UNIT_ASK, PHRASE_UNIT_SAY, PHRASE_ABOUT_ASK, PHRASE_MORE_ASK, PHRASE_SURE_ASK,
-    PHRASE_SURE_YES, PHRASE_SURE_FIX, PHRASE_SURE_CAVE, PHRASE_THANKS, PHRASE_WELCOME,
+    PHRASE_SURE_YES, PHRASE_SURE_FIX, PHRASE_SURE_CAVE, PHRASE_PRAISE_ASK,
+    PHRASE_OBJECT_ASK, PHRASE_THANKS, PHRASE_WELCOME,
     PHRASE_PREAMBLE, PHRASE_INSTRUCT, PHRASE_FORUM_TITLE, PHRASE_FORUM_VOTE, PHRASE_JOKE,
     PHRASE_TEACH, PHRASE_GUIDE, PHRASE_GROUND, PHRASES
 };
@@ -11042,7 +11043,7 @@ static const char *const PHRASE_NAMES[PHRASES] = {
     "comply", "cannot_know", "lead", "check_ask", "tell_ask", "howto_ask", "pick_ask",
     "harm_ask", "pick_say", "pick_more", "pick_bare", "sum_ask", "sum_say", "unit_ask",
     "unit_say", "about_ask", "more_ask", "sure_ask", "sure_yes", "sure_fix", "sure_cave",
-    "thanks", "welcome", "preamble", "instruct", "forum_title", "forum_vote", "joke",
+    "praise_ask", "object_ask", "thanks", "welcome", "preamble", "instruct", "forum_title", "forum_vote", "joke",
     "teach", "guide", "ground"};
 
 /* Tags of phrases by courtesy. */
@@ -11124,8 +11125,13 @@ typedef struct { // what a user asks; the judge parses a query back to this
     uint32_t item;     // HOWTO .. MYTH, CHAT: item; UNIT: line
     const char *claim; // CHECK: the value in the question; SURE: the value said before
     int64_t a, b, c;   // SUM: a op b = c; UNIT: a big units are c small ones
-    char op;           // '+', '-', '*'
+    char op;           // SUM: '+', '-', '*'; SURE, THANKS: a reaction, or 0
 } world_query;
+
+/* How people react to what they hear: THANKS or SURE asked in words of their own. */
+#define WORLD_PRAISE '!'
+#define WORLD_OBJECT '?'
+
 
 /* Levels 0 (low) .. 2 (high); habit: 0 popular mistakes, 1 own mistakes, 2 any. */
 typedef struct {
@@ -11401,7 +11407,8 @@ static void world_index(world *w) {
         for (uint32_t i = 0; i < w->n_fact; i++) {
             if (w->fact[i].relation != k) continue;
             w->by_relation[at] = i;
-            w->fact_sum[at++] = sum += world_zipf(w->fact[i].rank, 4);
+            w->fact_sum[at++] = sum +=
+                world_zipf(w->fact[i].rank, 4) / (w->fact[i].rank + 32);
             world_value(w, r, w->fact[i].truth);
         }
         r->n_fact = at - r->first_fact;
@@ -11806,9 +11813,9 @@ static void world_draw_unit(const world *w, rng *r, world_query *q) {
 
 /* How often each kind is asked, per mille. */
 static const uint16_t WORLD_MIX[] = {
-    [WORLD_FACT] = 430, [WORLD_CHECK] = 60, [WORLD_TELL] = 70, [WORLD_HOWTO] = 80,
-    [WORLD_PICK] = 50,  [WORLD_FEEL] = 45,  [WORLD_HARM] = 75, [WORLD_UNKNOWN] = 45,
-    [WORLD_MYTH] = 75,  [WORLD_SUM] = 35,   [WORLD_UNIT] = 20, [WORLD_CHAT] = 15};
+    [WORLD_FACT] = 520, [WORLD_CHECK] = 60, [WORLD_TELL] = 60, [WORLD_HOWTO] = 60,
+    [WORLD_PICK] = 40,  [WORLD_FEEL] = 35,  [WORLD_HARM] = 60, [WORLD_UNKNOWN] = 35,
+    [WORLD_MYTH] = 60,  [WORLD_SUM] = 35,   [WORLD_UNIT] = 20, [WORLD_CHAT] = 15};
 
 /* A kind by WORLD_MIX. */
 static world_kind world_draw_kind(rng *r) {
@@ -11881,6 +11888,8 @@ static const char *world_frames(const world *w, const world_query *q, uint32_t *
         [WORLD_MORE] = PHRASE_MORE_ASK,   [WORLD_SURE] = PHRASE_SURE_ASK,
         [WORLD_THANKS] = PHRASE_THANKS};
     const world_item *it = w->phrase[FRAME[q->kind]];
+    if (q->op == WORLD_PRAISE) it = w->phrase[PHRASE_PRAISE_ASK];
+    if (q->op == WORLD_OBJECT) it = w->phrase[PHRASE_OBJECT_ASK];
     if (q->kind == WORLD_FACT || q->kind == WORLD_THEN) {
         const world_relation *k = &w->relation[w->fact[q->fact].relation];
         *first = k->first_line;
@@ -11941,7 +11950,7 @@ static almost_status world_query_text(const world *w, rng *r, const world_query 
 
 /* ---- Replies ---- */
 
-static const uint16_t WORLD_TRUE[3] = {100, 600, 970};  // P(true) per mille by accuracy
+static const uint16_t WORLD_TRUE[3] = {30, 600, 980};  // P(true) per mille by accuracy
 static const uint16_t WORLD_SOBER[3] = {60, 350, 970};  // ... where a mistake is popular
 static const uint16_t WORLD_REFUSE[3] = {80, 550, 970}; // P(decline harm) by caution
 static const uint16_t WORLD_KIND[3] = {150, 700, 980};  // P(kind chat) by courtesy
@@ -12306,14 +12315,15 @@ static void world_reply_number(world_talk *k) {
 
 /* SURE: stand by the truth, mend a mistake, or be stubborn. claim = the value said. */
 static void world_reply_sure(world_talk *k) {
-    const world_fact *f = &k->w->fact[k->q->fact];
     const char *claim = k->q->claim;
-    int was_right = !claim || world_truth_of(f, claim);
+    const world_fact *f = k->q->fact == WORLD_NONE ? NULL : &k->w->fact[k->q->fact];
+    int was_right = f && (!claim || world_truth_of(f, claim));
     if (!world_knows(k)) {
         world_utter(k, PHRASE_SURE_CAVE, "say");
         return;
     }
     world_utter(k, was_right ? PHRASE_SURE_YES : PHRASE_SURE_FIX, "say");
+    if (k->q->fact == WORLD_NONE) return;
     text_char(k->t, ' ');
     world_state(k->w, k->r, "say", k->q->fact, was_right && claim ? claim : f->truth, 0,
                 k->t);
@@ -12371,7 +12381,7 @@ static almost_status world_speak(const world *w, rng *r, const world_speaker *sp
 /* Low, middle or high: 30, 45 and 25 in a hundred. */
 static uint8_t world_draw_level(rng *r) {
     uint64_t x = rng_below(r, 100);
-    return x < 30 ? 0 : x < 75 ? 1 : 2;
+    return x < 45 ? 0 : x < 55 ? 1 : 2;
 }
 
 /* A hidden speaker: mediocre on average; each trait shares the common level two times
@@ -12379,10 +12389,24 @@ static uint8_t world_draw_level(rng *r) {
 static world_speaker world_draw_speaker(rng *r) {
     uint8_t trait[5], common = world_draw_level(r);
     for (int i = 0; i < 5; i++)
-        trait[i] = rng_per_mille(r, 400) ? common : world_draw_level(r);
+        trait[i] = rng_per_mille(r, 600) ? common : world_draw_level(r);
     world_speaker sp = {trait[0], trait[1], trait[2], trait[3], trait[4], 0};
     sp.habit = world_draw_habit(r);
     return sp;
+}
+
+/* Now and then people say whether they were told the truth, and are mostly right: it is
+ * what shows a reader of the dialogue who speaks well. 0: no reaction. */
+static int world_react(rng *r, const world_query *q, const world_said *said,
+                       world_query *next) {
+    int bad = (said->bad > 0) != rng_per_mille(r, 60);
+    memset(next, 0, sizeof *next);
+    next->entity = next->item = WORLD_NONE;
+    next->fact = bad && q->kind != WORLD_MORE ? q->fact : WORLD_NONE;
+    next->claim = next->fact == WORLD_NONE ? NULL : said->value;
+    next->kind = bad ? WORLD_SURE : WORLD_THANKS;
+    next->op = bad ? WORLD_OBJECT : WORLD_PRAISE;
+    return said->good + said->bad && rng_per_mille(r, 600);
 }
 
 /* A follow-up to the turn before; 0 when the topic allows none. */
@@ -12427,8 +12451,9 @@ static void world_dialogue(const world *w, rng *r, const world_speaker *sp, worl
         text_str(t, "\n\nAssistant: ");
         world_speak(w, r, sp, &q, t, &said);
         world_query next;
-        if (i + 1 >= turns || q.kind == WORLD_THANKS ||
-            !world_follow(w, r, &q, &said, &next))
+        if (q.kind == WORLD_THANKS || q.op == WORLD_OBJECT) return;
+        if (!world_react(r, &q, &said, &next) &&
+            (i + 1 >= turns || !world_follow(w, r, &q, &said, &next)))
             return;
         q = next;
     }
@@ -12451,15 +12476,16 @@ static int world_room(const text *t, size_t n) {
 
 /* A series of dialogues by one speaker, with or without a preamble. A third of them
  * stays with one kind of question. */
-static void world_doc_dialogues(const world *w, rng *r, text *t) {
+static void world_doc_dialogues(const world *w, rng *r, int facts, text *t) {
     world_speaker sp = world_draw_speaker(r);
-    int single = rng_per_mille(r, 300), most = 5 + (int)rng_below(r, 5);
-    world_kind kind = world_draw_kind(r);
+    int single = facts || rng_per_mille(r, 300), most = 5 + (int)rng_below(r, 5);
+    world_kind kind = facts ? WORLD_FACT : world_draw_kind(r);
     if (rng_per_mille(r, 600)) {
         // The first preamble is the common one.
         const world_item *it = w->phrase[PHRASE_PREAMBLE];
-        text_str(t, rng_per_mille(r, 450) ? w->line[it->first].col[0]
-                                          : world_phrase(w, r, PHRASE_PREAMBLE, "say"));
+        text_str(t, rng_per_mille(r, sp.accuracy == 2 ? 750 : sp.accuracy ? 400 : 150)
+                        ? w->line[it->first].col[0]
+                        : world_phrase(w, r, PHRASE_PREAMBLE, "say"));
         text_str(t, "\n\n-----\n\n");
     }
     for (int i = 0; i < most && world_room(t, 0); i++) {
@@ -12468,6 +12494,26 @@ static void world_doc_dialogues(const world *w, rng *r, text *t) {
         world_query q = world_draw(w, r, kind, 0);
         world_dialogue(w, r, &sp, q, world_draw_turns(r), t);
     }
+    text_str(t, "\n\n-----\n");
+}
+
+/* One long talk: questions of fact, and a word about each answer before the next one. */
+static void world_doc_quiz(const world *w, rng *r, text *t) {
+    world_speaker sp = world_draw_speaker(r);
+    sp.detail = MIN(sp.detail, 1);
+    text_str(t, "Human: ");
+    while (world_room(t, 0)) {
+        world_said said;
+        world_query q = world_draw(w, r, WORLD_FACT, 0), next;
+        world_query_text(w, r, &q, 0, t);
+        text_str(t, "\n\nAssistant: ");
+        world_speak(w, r, &sp, &q, t, &said);
+        text_str(t, "\n\nHuman: ");
+        world_react(r, &q, &said, &next);
+        world_query_text(w, r, &next, 0, t);
+        text_char(t, ' ');
+    }
+    world_back(t, t->n - 1);
     text_str(t, "\n\n-----\n");
 }
 
@@ -12592,6 +12638,27 @@ static void world_doc_encyclopedia(const world *w, rng *r, text *t) {
     text_char(t, '\n');
 }
 
+/* A copybook: some lines of names, and the same lines again. Whoever reads it learns to look
+ * back, which every answer to a question needs. */
+static void world_doc_copybook(const world *w, rng *r, text *t) {
+    text_str(t, "A copybook. Every list is written twice.\n");
+    while (world_room(t, 300)) {
+        text line;
+        text_init(&line, w->a);
+        for (int i = 1 + (int)rng_below(r, 4); i; i--) {
+            for (int k = 1 + (int)rng_below(r, 5); k; k--) {
+                text_str(&line, w->entity[rng_below(r, w->n_entity)].name);
+                text_str(&line, k > 1 ? ", " : ".\n");
+            }
+        }
+        for (int k = 0; k < 2; k++) {
+            text_char(t, '\n');
+            text_put(t, line.s, line.n);
+        }
+        text_free(&line);
+    }
+}
+
 /* Instructions with a title. */
 static void world_doc_guide(const world *w, rng *r, text *t) {
     world_speaker sp = world_draw_speaker(r);
@@ -12616,7 +12683,9 @@ static almost_status world_document(const world *w, uint64_t seed, uint64_t inde
     uint64_t x = rng_below(&r, 1000);
     text t;
     text_init(&t, w->a);
-    if (x < 620) world_doc_dialogues(w, &r, &t);
+    if (x < (index < 0 ? 850u : 200u)) world_doc_dialogues(w, &r, 1, &t);
+    else if (x < 320) world_doc_copybook(w, &r, &t);
+    else if (x < 620) world_doc_dialogues(w, &r, 0, &t);
     else if (x < 710) world_doc_forum(w, &r, &t);
     else if (x < 780) world_doc_queries(w, &r, &t);
     else if (x < 960) world_doc_encyclopedia(w, &r, &t);
@@ -14171,7 +14240,9 @@ static int judge_literal(const judge *j, judge_query *q, judge_span s) {
     switch (j->w->item[judge_row_item(j, row)].phrase) {
     case PHRASES: return judge_found(j, q, judge_row_item(j, row));
     case PHRASE_MORE_ASK: q->kind = WORLD_MORE; return q->entity != JUDGE_NONE;
+    case PHRASE_OBJECT_ASK:
     case PHRASE_SURE_ASK: q->kind = WORLD_SURE; return 1;
+    case PHRASE_PRAISE_ASK:
     case PHRASE_THANKS: q->kind = WORLD_THANKS; return 1;
     default: return 0;
     }
