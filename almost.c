@@ -12381,7 +12381,7 @@ static almost_status world_speak(const world *w, rng *r, const world_speaker *sp
 /* Low, middle or high: 30, 45 and 25 in a hundred. */
 static uint8_t world_draw_level(rng *r) {
     uint64_t x = rng_below(r, 100);
-    return x < 45 ? 0 : x < 55 ? 1 : 2;
+    return x < 35 ? 0 : x < 50 ? 1 : 2;
 }
 
 /* A hidden speaker: mediocre on average; each trait shares the common level two times
@@ -12494,26 +12494,6 @@ static void world_doc_dialogues(const world *w, rng *r, int facts, text *t) {
         world_query q = world_draw(w, r, kind, 0);
         world_dialogue(w, r, &sp, q, world_draw_turns(r), t);
     }
-    text_str(t, "\n\n-----\n");
-}
-
-/* One long talk: questions of fact, and a word about each answer before the next one. */
-static void world_doc_quiz(const world *w, rng *r, text *t) {
-    world_speaker sp = world_draw_speaker(r);
-    sp.detail = MIN(sp.detail, 1);
-    text_str(t, "Human: ");
-    while (world_room(t, 0)) {
-        world_said said;
-        world_query q = world_draw(w, r, WORLD_FACT, 0), next;
-        world_query_text(w, r, &q, 0, t);
-        text_str(t, "\n\nAssistant: ");
-        world_speak(w, r, &sp, &q, t, &said);
-        text_str(t, "\n\nHuman: ");
-        world_react(r, &q, &said, &next);
-        world_query_text(w, r, &next, 0, t);
-        text_char(t, ' ');
-    }
-    world_back(t, t->n - 1);
     text_str(t, "\n\n-----\n");
 }
 
@@ -12683,7 +12663,7 @@ static almost_status world_document(const world *w, uint64_t seed, uint64_t inde
     uint64_t x = rng_below(&r, 1000);
     text t;
     text_init(&t, w->a);
-    if (x < (index < 0 ? 850u : 200u)) world_doc_dialogues(w, &r, 1, &t);
+    if (x < (200)) world_doc_dialogues(w, &r, 1, &t);
     else if (x < 320) world_doc_copybook(w, &r, &t);
     else if (x < 620) world_doc_dialogues(w, &r, 0, &t);
     else if (x < 710) world_doc_forum(w, &r, &t);
@@ -20491,36 +20471,52 @@ static almost_status stage_corpus(call *c) {
 
 /* ---- pretrain: a vanilla model from nothing ---- */
 
-/* Sample g (counted from 0 over the whole training) = `context` tokens of fresh documents
- * of its own: numbers g*64, g*64+1, ..., each <bos> text <eos>, the last one cut. No order,
- * thread or batch size can change it, and no document is seen twice. */
+/* Group n of the stream = `context` tokens of fresh documents of its own: numbers n*64,
+ * n*64+1, ..., each <bos> text <eos>, the last one cut. A sample is a window of a group, the
+ * whole of it unless --window says less; sample g (counted from 0 over the whole training) is
+ * part g mod (context/window). No order, thread or batch size can change it, and no document
+ * is seen twice. Short windows come first when a model learns to look back: among 64 tokens
+ * it finds the name that a reply repeats in a few million tokens, among 512 it needs many
+ * times as many. */
 #define PRETRAIN_DOCUMENTS 64u
 
 typedef struct {
     world *w;
     tokenizer *tok;
     uint64_t seed;
-    size_t batch, context;
-    ids all;      /* ids of the whole step, sample after sample */
+    size_t batch, context, window;
+    ids group;     /* ids of group `at` - 1; at 0: none yet */
+    uint64_t at;
+    ids all;       /* ids of the whole step, sample after sample */
     text one;
-    int64_t step; /* whose samples are in `all` */
+    int64_t step;  /* whose samples are in `all` */
 } pretrain_source;
 
-static almost_status pretrain_sample(pretrain_source *p, uint64_t g, size_t end) {
-    for (uint64_t k = 0; p->all.n < end && k < PRETRAIN_DOCUMENTS; k++) {
+static almost_status pretrain_group(pretrain_source *p, uint64_t n) {
+    ids_clear(&p->group);
+    p->at = 0;
+    for (uint64_t k = 0; p->group.n < p->context && k < PRETRAIN_DOCUMENTS; k++) {
         text_clear(&p->one);
-        TRY(world_document(p->w, p->seed, g * PRETRAIN_DOCUMENTS + k, &p->one));
-        ids_push(&p->all, tok_bos(p->tok));
-        TRY(tok_encode(p->tok, p->one.s, p->one.n, &p->all));
-        ids_push(&p->all, tok_eos(p->tok));
+        TRY(world_document(p->w, p->seed, n * PRETRAIN_DOCUMENTS + k, &p->one));
+        ids_push(&p->group, tok_bos(p->tok));
+        TRY(tok_encode(p->tok, p->one.s, p->one.n, &p->group));
+        ids_push(&p->group, tok_eos(p->tok));
     }
-    TRY(p->all.st);
-    if (p->all.n < end)
-        return fail(p->all.a, ALMOST_ERR_FORMAT,
+    TRY(p->group.st);
+    if (p->group.n < p->context)
+        return fail(p->group.a, ALMOST_ERR_FORMAT,
                     "pretrain: %u documents do not fill a context of %zu tokens",
                     PRETRAIN_DOCUMENTS, p->context);
-    p->all.n = end;
+    p->at = n + 1;
     return ALMOST_OK;
+}
+
+static almost_status pretrain_sample(pretrain_source *p, uint64_t g) {
+    uint64_t parts = p->context / p->window;
+    if (p->at != g / parts + 1) TRY(pretrain_group(p, g / parts));
+    for (size_t i = 0; i < p->window; i++)
+        ids_push(&p->all, p->group.v[(size_t)(g % parts) * p->window + i]);
+    return p->all.st;
 }
 
 static almost_status pretrain_get(void *ctx, int64_t step, size_t i, sample *out) {
@@ -20528,15 +20524,14 @@ static almost_status pretrain_get(void *ctx, int64_t step, size_t i, sample *out
     uint64_t first = (uint64_t)(step - 1) * p->batch;
     if (p->step != step) {
         ids_clear(&p->all);
-        for (size_t k = 0; k < p->batch; k++)
-            TRY(pretrain_sample(p, first + k, (k + 1) * p->context));
+        for (size_t k = 0; k < p->batch; k++) TRY(pretrain_sample(p, first + k));
         p->step = step;
     }
     memset(out, 0, sizeof *out);
     out->id = first + i;
     out->n = 1;
-    out->seq[0].ids = p->all.v + i * p->context;
-    out->seq[0].n = p->context;
+    out->seq[0].ids = p->all.v + i * p->window;
+    out->seq[0].n = p->window;
     return ALMOST_OK;
 }
 
@@ -20571,26 +20566,49 @@ static almost_status pretrain_shape(const call *c, shape *s) {
     return ALMOST_OK;
 }
 
+/* The model to train: --init, or one of that shape with initial values. */
+static almost_status pretrain_model(call *c, world *w, uint64_t seed, model **m) {
+    shape s;
+    tokenizer *tok;
+    if (*call_text(c, "init")) return stage_model(c, "init", NEED_ENDS, m);
+    TRY(pretrain_shape(c, &s));
+    TRY(pretrain_tokenizer(c, w, seed, s.vocab, &tok));
+    s.vocab = (int32_t)tok_vocab(tok);
+    if (model_new(c->a, &s, m) != ALMOST_OK) {
+        tok_free(tok);
+        return c->a->status;
+    }
+    (*m)->tok = tok;
+    model_init(*m, seed);
+    return ALMOST_OK;
+}
+
+/* --window: a part of the context, all of it if 0. */
+static almost_status pretrain_window(call *c, pretrain_source *p) {
+    int64_t window;
+    TRY(call_int(c, "window", 0, 1 << 20, &window));
+    p->window = window ? (size_t)window : p->context;
+    if (p->window > 1 && p->context % p->window == 0) return ALMOST_OK;
+    return fail(c->a, ALMOST_ERR_ARGUMENT,
+                "pretrain: --window: expected 0 or a divisor of the context, %zu, above 1; "
+                "found %zu", p->context, p->window);
+}
+
 static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source *p) {
     adamw_config o;
     train_job job;
-    shape s;
-    int64_t tokens;
+    int64_t tokens, seed;
     int type = GGUF_F32;
-    uint64_t seed;
     TRY(stage_type(c, &type));
-    TRY(pretrain_shape(c, &s));
     TRY(call_int(c, "tokens", 1, INT64_C(1) << 40, &tokens));
-    TRY(training_config(c, (size_t)(tokens / s.context + (tokens % s.context != 0)), &o,
-                        &p->batch, &seed));
-    TRY(pretrain_tokenizer(c, w, seed, s.vocab, &p->tok));
-    s.vocab = (int32_t)tok_vocab(p->tok);
-    TRY(model_new(c->a, &s, m));
-    (*m)->tok = p->tok;
-    model_init(*m, seed);
+    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(pretrain_model(c, w, (uint64_t)seed, m));
     p->w = w;
-    p->seed = seed;
-    p->context = (size_t)s.context;
+    p->tok = (*m)->tok;
+    p->context = (size_t)(*m)->s.context;
+    TRY(pretrain_window(c, p));
+    TRY(training_config(c, ((size_t)tokens + p->window - 1) / p->window, &o, &p->batch,
+                        &p->seed));
     memset(&job, 0, sizeof job);
     job.stage = "pretrain";
     job.batch = p->batch;
@@ -20607,10 +20625,11 @@ static almost_status stage_pretrain(call *c) {
     TRY(stage_world(c, &w));
     memset(&p, 0, sizeof p);
     ids_init(&p.all, c->a);
+    ids_init(&p.group, c->a);
     text_init(&p.one, c->a);
     almost_status s = pretrain_run(c, w, &m, &p);
-    if (!m) tok_free(p.tok);
     model_free(m);
+    ids_free(&p.group);
     ids_free(&p.all);
     text_free(&p.one);
     world_free(w);
@@ -23452,6 +23471,7 @@ static const command STAGE_COMMANDS[] = {
      stage_pretrain,
      {DATA_OPTION,
       TRAINED_OPTIONS,
+      {"init", OPTION_IN, "", "model to go on with; absent: a new one of this shape"},
       {"dim", OPTION_INT, "64", "width"},
       {"hidden", OPTION_INT, "176", "width of the feed-forward layer"},
       {"layers", OPTION_INT, "3", "layers"},
@@ -23459,6 +23479,7 @@ static const command STAGE_COMMANDS[] = {
       {"kv-heads", OPTION_INT, "1", "key and value heads"},
       {"vocab", OPTION_INT, "2048", "tokens of the vocabulary at most"},
       {"context", OPTION_INT, "512", "tokens the model sees"},
+      {"window", OPTION_INT, "0", "tokens of a sample, a part of the context; 0: all"},
       {"tokens", OPTION_INT, "4000000", "tokens of one epoch"},
       TRAINING_OPTIONS("1", "16", "0.003", "0.1")}},
     {"prompts",
