@@ -12618,24 +12618,19 @@ static void world_doc_encyclopedia(const world *w, rng *r, text *t) {
     text_char(t, '\n');
 }
 
-/* A copybook: some lines of names, and the same lines again. Whoever reads it learns to look
+/* A copybook: a list of names, written two to four times. Whoever reads it learns to look
  * back, which every answer to a question needs. */
 static void world_doc_copybook(const world *w, rng *r, text *t) {
-    text_str(t, "A copybook. Every list is written twice.\n");
+    text_str(t, "A copybook.\n\n");
     while (world_room(t, 300)) {
-        text line;
-        text_init(&line, w->a);
-        for (int i = 1 + (int)rng_below(r, 4); i; i--) {
-            for (int k = 1 + (int)rng_below(r, 5); k; k--) {
-                text_str(&line, w->entity[rng_below(r, w->n_entity)].name);
-                text_str(&line, k > 1 ? ", " : ".\n");
-            }
+        const char *name[8];
+        int n = 2 + (int)rng_below(r, 7), times = 2 + (int)rng_below(r, 3);
+        for (int k = 0; k < n; k++) name[k] = w->entity[rng_below(r, w->n_entity)].name;
+        for (int i = 0; i < times * n; i++) {
+            text_char(t, ' ');
+            text_str(t, name[i % n]);
+            text_str(t, (i + 1) % n ? "," : ".\n");
         }
-        for (int k = 0; k < 2; k++) {
-            text_char(t, '\n');
-            text_put(t, line.s, line.n);
-        }
-        text_free(&line);
     }
 }
 
@@ -12656,15 +12651,19 @@ static void world_doc_guide(const world *w, rng *r, text *t) {
     text_char(t, '\n');
 }
 
-/* Appends document `index` of the corpus: a pure function of (data, seed, index). */
-static almost_status world_document(const world *w, uint64_t seed, uint64_t index,
-                                    text *out) {
+/* What documents are of. */
+typedef enum { WORLD_CORPUS, WORLD_PRIMER } world_shelf;
+
+/* Appends document `index` of a shelf: a pure function of (data, seed, index). The primer is
+ * all copybooks. */
+static almost_status world_document(const world *w, world_shelf of, uint64_t seed,
+                                    uint64_t index, text *out) {
     rng r = rng_at(seed, RNG_CORPUS, index);
     uint64_t x = rng_below(&r, 1000);
     text t;
     text_init(&t, w->a);
-    if (x < (200)) world_doc_dialogues(w, &r, 1, &t);
-    else if (x < 320) world_doc_copybook(w, &r, &t);
+    if (of == WORLD_PRIMER || x < 30) world_doc_copybook(w, &r, &t);
+    else if (x < 210) world_doc_dialogues(w, &r, 1, &t);
     else if (x < 620) world_doc_dialogues(w, &r, 0, &t);
     else if (x < 710) world_doc_forum(w, &r, &t);
     else if (x < 780) world_doc_queries(w, &r, &t);
@@ -20451,6 +20450,7 @@ static almost_status stage_corpus(call *c) {
     world *w;
     text t;
     int64_t n, first, seed;
+    world_shelf of = call_flag(c, "primer") ? WORLD_PRIMER : WORLD_CORPUS;
     TRY(call_int(c, "docs", 1, 100000000, &n));
     TRY(call_int(c, "first", 0, INT64_MAX / 2, &first));
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
@@ -20458,7 +20458,7 @@ static almost_status stage_corpus(call *c) {
     text_init(&t, c->a);
     almost_status s = ALMOST_OK;
     for (int64_t i = 0; i < n && s == ALMOST_OK; i++) {
-        s = world_document(w, (uint64_t)seed, (uint64_t)(first + i), &t);
+        s = world_document(w, of, (uint64_t)seed, (uint64_t)(first + i), &t);
         text_str(&t, "\n\f\n");
         if (s == ALMOST_OK && i % 1000 == 999) s = progress(c->a, "corpus", i + 1, n, "");
     }
@@ -20484,6 +20484,7 @@ typedef struct {
     world *w;
     tokenizer *tok;
     uint64_t seed;
+    world_shelf of;
     size_t batch, context, window;
     ids group;     /* ids of group `at` - 1; at 0: none yet */
     uint64_t at;
@@ -20497,7 +20498,7 @@ static almost_status pretrain_group(pretrain_source *p, uint64_t n) {
     p->at = 0;
     for (uint64_t k = 0; p->group.n < p->context && k < PRETRAIN_DOCUMENTS; k++) {
         text_clear(&p->one);
-        TRY(world_document(p->w, p->seed, n * PRETRAIN_DOCUMENTS + k, &p->one));
+        TRY(world_document(p->w, p->of, p->seed, n * PRETRAIN_DOCUMENTS + k, &p->one));
         ids_push(&p->group, tok_bos(p->tok));
         TRY(tok_encode(p->tok, p->one.s, p->one.n, &p->group));
         ids_push(&p->group, tok_eos(p->tok));
@@ -20542,7 +20543,7 @@ static almost_status pretrain_tokenizer(call *c, world *w, uint64_t seed, int vo
     almost_status s = ALMOST_OK;
     text_init(&t, c->a);
     for (uint64_t i = 0; i < 20000 && t.n < 4u << 20 && s == ALMOST_OK; i++) {
-        s = world_document(w, seed, i * PRETRAIN_DOCUMENTS, &t);
+        s = world_document(w, WORLD_CORPUS, seed, i * PRETRAIN_DOCUMENTS, &t);
         text_char(&t, '\n');
     }
     if (s == ALMOST_OK) s = text_status(&t);
@@ -20604,6 +20605,7 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
     TRY(pretrain_model(c, w, (uint64_t)seed, m));
     p->w = w;
+    p->of = call_flag(c, "primer") ? WORLD_PRIMER : WORLD_CORPUS;
     p->tok = (*m)->tok;
     p->context = (size_t)(*m)->s.context;
     TRY(pretrain_window(c, p));
@@ -23464,6 +23466,7 @@ static const command STAGE_COMMANDS[] = {
       {"docs", OPTION_INT, "10", "how many documents"},
       {"first", OPTION_INT, "0", "number of the first"},
       SEED_OPTION,
+      {"primer", OPTION_FLAG, "", "copybooks only: the first lesson"},
       {"out", OPTION_OUT, "", "file to write; default standard output"}}},
     {"pretrain",
      "",
@@ -23479,6 +23482,7 @@ static const command STAGE_COMMANDS[] = {
       {"kv-heads", OPTION_INT, "1", "key and value heads"},
       {"vocab", OPTION_INT, "2048", "tokens of the vocabulary at most"},
       {"context", OPTION_INT, "512", "tokens the model sees"},
+      {"primer", OPTION_FLAG, "", "copybooks only: the first lesson"},
       {"window", OPTION_INT, "0", "tokens of a sample, a part of the context; 0: all"},
       {"tokens", OPTION_INT, "4000000", "tokens of one epoch"},
       TRAINING_OPTIONS("1", "16", "0.003", "0.1")}},

@@ -81,10 +81,10 @@ static void test_world_corpus(void) {
             text_init(&x, &g.a);
             text_init(&y, &h.a);
             text_init(&z, &g.a);
-            CHECK_OK(&g.a, world_document(g.w, T.seed, n, &x));
-            CHECK_OK(&h.a, world_document(h.w, T.seed, 39 - n, &y));
-            CHECK_OK(&h.a, (text_clear(&y), world_document(h.w, T.seed, n, &y)));
-            CHECK_OK(&g.a, world_document(g.w, T.seed + 1, n, &z));
+            CHECK_OK(&g.a, world_document(g.w, WORLD_CORPUS, T.seed, n, &x));
+            CHECK_OK(&h.a, world_document(h.w, WORLD_CORPUS, T.seed, 39 - n, &y));
+            CHECK_OK(&h.a, (text_clear(&y), world_document(h.w, WORLD_CORPUS, T.seed, n, &y)));
+            CHECK_OK(&g.a, world_document(g.w, WORLD_CORPUS, T.seed + 1, n, &z));
             sha256_hex(x.s, x.n, forth);
             sha256_hex(y.s, y.n, back);
             CHECK_STR(forth, back);
