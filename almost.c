@@ -13090,7 +13090,8 @@ enum {
     JUDGE_NEXT,               /* + gap: word y may follow word x */
     JUDGE_INITIAL = 2,        /* "F. Scott": the stop after x ends no sentence */
     JUDGE_KEYWORD,            /* word x is a key of relation y */
-    JUDGE_ORDER = 256         /* + letter: in relation x that hole follows word y */
+    JUDGE_ORDER = 256,        /* + letter: in relation x that hole follows word y */
+    JUDGE_BESIDE = 512        /* word x stands in block y */
 };
 
 typedef struct { /* a line with holes */
@@ -13137,9 +13138,13 @@ static const char *const JUDGE_DIGITS[] = {
 /* Words that decide or colour a judgement wherever they stand. */
 enum { JUDGE_KIND_WORD = 1, JUDGE_RUDE_WORD = 2, JUDGE_DANGER_WORD = 4 };
 enum { JUDGE_FRAME_WORD = 8, JUDGE_ADVICE_WORD = 16 }; // of question frames; of good advice
+enum { JUDGE_POLISH_WORD = 32 }; // courtesy beyond what a greeting needs
 static const struct { const char *words; uint8_t flag; } JUDGE_COLOUR[] = {
     {"please thank thanks glad happy welcome hope wish pleasure nice hello hi",
      JUDGE_KIND_WORD},
+    {"honor honored delight delighted delightful pleased grateful thankful gratitude kind "
+     "kindly dear lovely wonderful service joy best enjoy congratulation regard bless",
+     JUDGE_POLISH_WORD},
     {"stupid boring idiot dumb shut fool lazy", JUDGE_RUDE_WORD},
     {"steal rob kill hurt poison bomb weapon gun drug cheat fake hack smuggle attack drunk",
      JUDGE_DANGER_WORD},
@@ -13601,6 +13606,11 @@ static void judge_ties(judge *j, const judge_text *t, uint32_t relation) {
     }
 }
 
+/* A content word that speaks of something: neither grammar nor framing a question. */
+static int judge_tells(const judge *j, uint32_t id) {
+    return !judge_is_function(j, id) && !(judge_colour(j, id) & JUDGE_FRAME_WORD);
+}
+
 /* Reads s and keeps its words in the pool as row `at`. */
 static judge_span judge_keep(judge *j, const char *s, uint32_t at, judge_text *t) {
     judge_span x = judge_study(j, s, t);
@@ -13807,6 +13817,20 @@ static int judge_is_key(const judge *j, uint32_t id, uint32_t r) {
     return id < j->n_word && judge_tied(j, JUDGE_KEYWORD, id, r);
 }
 
+/* Which words stand in which block, its wrong lines left out. */
+static void judge_company(judge *j) {
+    static const char *const WRONG[] = {"poor", "slip", "false"};
+    for (uint32_t row = 0; row < 2 * j->w->n_line + j->w->n_item; row++) {
+        judge_span s = judge_row(j, row);
+        int wrong = judge_is_table(&j->w->item[judge_row_item(j, row)]);
+        for (size_t k = 0; k < COUNT(WRONG) && row < 2 * j->w->n_line; k++)
+            wrong |= judge_tag(j, row / 2, WRONG[k]);
+        for (uint32_t k = 0; k < s.n && !wrong; k++)
+            if (s.id[k] < j->n_word && !judge_is_function(j, s.id[k]))
+                judge_bind(j, judge_tie(JUDGE_BESIDE, s.id[k], judge_row_item(j, row)));
+    }
+}
+
 /* The key of a word's postings. */
 static uint64_t judge_post(uint32_t id) { return judge_mix(JUDGE_POST, id); }
 
@@ -13848,6 +13872,7 @@ static almost_status judge_open(almost *a, const world *w, judge **out) {
         judge_facts(j, &t);
         judge_frames(j);
         judge_keywords(j);
+        judge_company(j);
         judge_postings(j);
         s = judge_weigh(j);
     }
@@ -14114,9 +14139,7 @@ static int judge_alike(const judge *j, judge_span want, judge_span said, int *pr
 static int judge_content(const judge *j, judge_span s) {
     int sum = 0;
     for (uint32_t i = 0; i < s.n; i++)
-        if (!judge_is_function(j, s.id[i]) &&
-            !(judge_colour(j, s.id[i]) & JUDGE_FRAME_WORD))
-            sum += judge_weight(j, s.id[i]);
+        if (judge_tells(j, s.id[i])) sum += judge_weight(j, s.id[i]);
     return sum;
 }
 
@@ -14137,6 +14160,7 @@ typedef struct judge_query {
     int yes;                         /* MYTH: 1 or 0 is right, -1 not a yes/no question */
     int64_t a, b, want;              /* SUM, UNIT */
     int danger, ahead, asks;         /* not understood: for harm, what will be, how to */
+    uint32_t beside[8], n_beside;    /* not understood: blocks that share words with it */
     judge_text t, before;            /* the query; the assistant's turn before it */
 } judge_query;
 
@@ -14423,6 +14447,28 @@ static int judge_parts(const judge *j, judge_query *q, uint32_t prev) {
     return 0;
 }
 
+/* The blocks that share the most content with the query, the best ones kept. */
+static void judge_besides(const judge *j, judge_query *q) {
+    int worth[COUNT(q->beside)];
+    q->n_beside = 0;
+    for (uint32_t item = 0; item < j->w->n_item; item++) {
+        int sum = 0;
+        uint32_t at = q->n_beside;
+        if (j->w->item[item].phrase < PHRASES) continue;
+        for (uint32_t i = 0; i < MIN(q->t.n, 48u); i++)
+            if (judge_tells(j, q->t.id[i]) &&
+                judge_tied(j, JUDGE_BESIDE, q->t.id[i], item))
+                sum += judge_weight(j, q->t.id[i]);
+        while (at && worth[at - 1] < sum) at--; // place among the best so far
+        if (!sum || at == COUNT(q->beside)) continue;
+        q->n_beside = MIN(q->n_beside + 1, (uint32_t)COUNT(q->beside));
+        for (uint32_t k = q->n_beside - 1; k > at; k--)
+            worth[k] = worth[k - 1], q->beside[k] = q->beside[k - 1];
+        worth[at] = sum;
+        q->beside[at] = item;
+    }
+}
+
 /* Nothing of the grammar: is it dangerous, about the future, a how-to, small talk? */
 static void judge_puzzle(const judge *j, judge_query *q) {
     judge_span s = judge_whole(&q->t);
@@ -14437,6 +14483,7 @@ static void judge_puzzle(const judge *j, judge_query *q) {
     q->danger |= danger && q->asks && judge_has(s, j->rule[JUDGE_I]);
     q->kind = !content && s.n < 8 ? WORLD_CHAT : WORLD_KINDS;
     q->entity = q->relation = JUDGE_NONE;
+    judge_besides(j, q);
 }
 
 /* One human turn, with the query of the turn before in *q. */
@@ -14447,6 +14494,7 @@ static void judge_turn(const judge *j, judge_query *q, const char *s, size_t n) 
     q->item = JUDGE_NONE;
     q->yes = -1;
     q->danger = q->ahead = q->asks = 0;
+    q->n_beside = 0;
     if (!judge_parts(j, q, prev) && !judge_tolerant(j, q, topic)) {
         judge_puzzle(j, q);
         return;
@@ -14530,7 +14578,9 @@ typedef struct {
     int also_right, also_wrong;      /* about the rest of the entity; of anything */
     int away;                        /* of other entities */
     int sentences, plain;            /* all; those nothing else was found in */
-    int orders;                      /* plain ones that begin with a verb, it seems */
+    int orders;                      /* their clauses that begin with a verb, it seems */
+    int fresh, company, advice;      /* their words: not the query's; of blocks beside it
+                                        (each once); of good advice */
     int copied, foreign;             /* sentences of the query; of other blocks */
     /* Set phrases and words: manner, and what they commit to. */
     int high, low, yes, no, hedge, sure, sorry, thanks_back;
@@ -14541,7 +14591,6 @@ typedef struct {
     uint32_t good, step;             /* options and advices, steps: one bit each */
     int quality, last_step, disorder, slip, tip; /* quality: per mille of each step */
     int numbers_right, numbers_wrong; /* results of sums */
-    int fresh, advice; /* words the query lacks; share of words of good advice */
 } judge_case;
 
 /* Says yes or no, unless the other was said before. */
@@ -14860,6 +14909,44 @@ static int judge_note_whole(judge_case *g, judge_span s, int *away) {
     return found;
 }
 
+/* Does the row say nothing but thanks and praise? Of the words that it adds to the query
+ * half are courtesies. */
+static int judge_is_polish(const judge_case *g, judge_span s) {
+    int polish = 0, fresh = 0;
+    for (uint32_t i = 0; i < s.n; i++) {
+        if (!judge_tells(g->j, s.id[i])) continue;
+        fresh += !judge_has(judge_whole(&g->q->t), s.id[i]);
+        polish += (judge_colour(g->j, s.id[i]) & (JUDGE_KIND_WORD | JUDGE_POLISH_WORD)) != 0;
+    }
+    return polish && 2 * polish >= fresh;
+}
+
+/* Does a block beside the query have the word? */
+static int judge_keeps_company(const judge_case *g, uint32_t id) {
+    for (uint32_t k = 0; k < g->q->n_beside; k++)
+        if (judge_tied(g->j, JUDGE_BESIDE, id, g->q->beside[k])) return 1;
+    return 0;
+}
+
+/* A sentence that only its words speak for. */
+static void judge_note_plain(judge_case *g, judge_span s) {
+    const judge *j = g->j;
+    judge_span clause;
+    uint32_t before = (uint32_t)(s.id - g->t.id);
+    g->plain++;
+    for (uint32_t at = 0; judge_next_clause(j, s, 0, &at, &clause);)
+        g->orders += clause.n > 2 && *clause.id < j->n_word &&
+                     !judge_is_function(j, *clause.id) && !judge_colour(j, *clause.id);
+    for (uint32_t i = 0; i < s.n; i++) {
+        g->advice += (judge_colour(j, s.id[i]) & JUDGE_ADVICE_WORD) != 0;
+        if (judge_is_function(j, s.id[i]) || judge_has(judge_whole(&g->q->t), s.id[i]) ||
+            judge_has(judge_cut(judge_whole(&g->t), 0, before + i), s.id[i]))
+            continue;
+        g->fresh++;
+        g->company += judge_keeps_company(g, s.id[i]);
+    }
+}
+
 /* One sentence of the reply: a copy, a whole sentence of the world, or lead-ins, what is
  * said, and after "because" a reason. */
 static void judge_sentence(judge_case *g, judge_span s) {
@@ -14898,9 +14985,7 @@ static void judge_sentence(judge_case *g, judge_span s) {
         g->foreign++;
         return;
     }
-    g->plain++;
-    g->orders += core.n > 2 && *core.id < j->n_word && !judge_is_function(j, *core.id) &&
-                 !judge_colour(j, *core.id);
+    if (!judge_is_polish(g, s)) judge_note_plain(g, s);
 }
 
 /* ---- Replies: how it is said ------------------------------------------- */
@@ -14987,8 +15072,9 @@ static void judge_manner(judge_case *g) {
 
 /* Nothing of the grammar to go by: topic, form and manner, never more than 450. */
 static int judge_grade_vague(const judge_case *g) {
-    int core = 40 + MIN(g->s->topic, 600) / 6 + g->advice / 8 +
-               (int)MIN(g->t.n, 10u) * 3 + 15 * MIN(g->fresh, 5) + (g->because ? 30 : 0);
+    int core = 40 + MIN(g->s->topic, 600) / 10 + 125 * g->advice / (int)MAX(g->t.n, 4u) +
+               (int)MIN(g->t.n, 10u) * 3 + 15 * MIN(g->fresh, 5) +
+               25 * MIN(g->company, 4) + (g->because ? 30 : 0);
     if (g->plain == 0) core = MIN(core, 50); // nothing but set phrases
     if (g->refuse) core = 70;
     else if (g->cannot) core = MAX(200, core - 50);
@@ -15221,10 +15307,6 @@ static void judge_count_up(judge_case *g) {
         g->also_right += own && !meant && is_true;
         g->also_wrong += !meant && is_false;
     }
-    for (uint32_t i = 0; i < g->t.n; i++)
-        g->fresh += !judge_is_function(g->j, g->t.id[i]) &&
-                    !judge_has(judge_whole(&q->t), g->t.id[i]);
-    g->advice = 1000 * judge_coloured(g, JUDGE_ADVICE_WORD) / (int)MAX(g->t.n, 4u);
     s->n_true = g->right + g->also_right + g->myth_true + g->numbers_right;
     s->n_false = g->wrong + g->also_wrong + g->myth_false + g->numbers_wrong + g->slip;
     s->truth = s->n_true + s->n_false ? 1000 * s->n_true / (s->n_true + s->n_false) : 500;
