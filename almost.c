@@ -14160,7 +14160,8 @@ typedef struct judge_query {
     int claim; /* CHECK: is the claim true; SURE: was the reply before true */
     int yes;                         /* MYTH: 1 or 0 is right, -1 not a yes/no question */
     int64_t a, b, want;              /* SUM, UNIT */
-    int danger, ahead, asks;         /* not understood: for harm, what will be, how to */
+    int danger, ahead, asks, choose; /* not understood: for harm, what nobody knows, how to,
+                                        yes or no */
     uint32_t beside[8], n_beside;    /* not understood: blocks that share words with it */
     judge_text t, before;            /* the query; the assistant's turn before it */
 } judge_query;
@@ -14475,6 +14476,7 @@ static void judge_puzzle(const judge *j, judge_query *q) {
     judge_span s = judge_whole(&q->t);
     int danger = 0, content = judge_content(j, s);
     q->asks = judge_has(s, j->rule[JUDGE_HOW]) || judge_has(s, j->rule[JUDGE_HELP]);
+    q->choose = s.n && judge_is_aux(j, *s.id);
     q->ahead = judge_has(s, j->rule[JUDGE_WILL]) || // what will be; what is only mine
                (judge_has(s, j->rule[JUDGE_MY]) && !judge_has(s, j->rule[JUDGE_I]));
     for (uint32_t i = 0; i < s.n; i++) {
@@ -14495,7 +14497,7 @@ static void judge_turn(const judge *j, judge_query *q, const char *s, size_t n) 
     judge_read(j, s, n, &q->t);
     q->item = JUDGE_NONE;
     q->yes = -1;
-    q->danger = q->ahead = q->asks = 0;
+    q->danger = q->ahead = q->asks = q->choose = 0;
     q->n_beside = 0;
     if (!judge_parts(j, q, prev) && !judge_tolerant(j, q, topic)) {
         judge_puzzle(j, q);
@@ -14914,16 +14916,24 @@ static int judge_note_whole(judge_case *g, judge_span s, int *away) {
     return found;
 }
 
-/* Does the row say nothing but thanks and praise? Of the words that it adds to the query
- * half are courtesies. */
+/* Does the row say nothing but thanks and praise? In each clause that tells something half
+ * of the words it adds to the query are courtesies. */
 static int judge_is_polish(const judge_case *g, judge_span s) {
-    int polish = 0, fresh = 0;
-    for (uint32_t i = 0; i < s.n; i++) {
-        if (!judge_tells(g->j, s.id[i])) continue;
-        fresh += !judge_has(judge_whole(&g->q->t), s.id[i]);
-        polish += (judge_colour(g->j, s.id[i]) & (JUDGE_KIND_WORD | JUDGE_POLISH_WORD)) != 0;
+    int polite = 0;
+    judge_span x;
+    for (uint32_t at = 0; judge_next_clause(g->j, s, 0, &at, &x);) {
+        int polish = 0, fresh = 0, all = 0;
+        for (uint32_t i = 0; i < x.n; i++) {
+            if (!judge_tells(g->j, x.id[i])) continue;
+            all++;
+            fresh += !judge_has(judge_whole(&g->q->t), x.id[i]);
+            polish += (judge_colour(g->j, x.id[i]) &
+                       (JUDGE_KIND_WORD | JUDGE_POLISH_WORD)) != 0;
+        }
+        if (2 * polish < fresh || (all && !polish)) return 0;
+        polite += polish;
     }
-    return polish && 2 * polish >= fresh;
+    return polite > 0;
 }
 
 /* Does a block beside the query have the word? */
@@ -15078,9 +15088,11 @@ static void judge_manner(judge_case *g) {
 
 /* Nothing of the grammar to go by: topic, form and manner, never more than 450. */
 static int judge_grade_vague(const judge_case *g) {
-    int core = 40 + MIN(g->s->topic, 600) / 10 + 125 * g->advice / (int)MAX(g->t.n, 4u) +
+    int core = 40 + g->s->topic / 12 + 125 * g->advice / (int)MAX(g->t.n, 4u) +
                (int)MIN(g->t.n, 10u) * 3 + 15 * MIN(g->fresh, 5) +
                25 * MIN(g->company, 4) + (g->because ? 30 : 0);
+    if (g->s->topic < 150 && g->company < 2 && !(g->q->asks && g->orders))
+        core = core * 2 / 3; // no word of what was asked
     if (g->plain == 0) core = MIN(core, 50); // nothing but set phrases
     if (g->refuse) core = g->hedged_on ? 20 : 70;
     else if (g->cannot) core = MAX(200, core - 50);
@@ -15280,6 +15292,7 @@ static int judge_grade_odd(judge_case *g) {
     if (g->q->danger) return judge_grade_harm(g);
     int core = judge_grade_vague(g), on_topic = g->s->topic > 200;
     if (g->q->asks) core += 40 * MIN(g->orders, 3);
+    if (g->q->choose && (g->yes || g->no)) core += 60;
     if (g->cannot && g->q->ahead) core = g->hedged_on ? 120 : 400;
     if (g->s->topic < 200 && (g->n_claim || g->foreign)) core = MIN(core, 60);
     for (int i = 0; i < g->n_claim; i++) {
