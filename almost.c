@@ -13123,12 +13123,12 @@ static const char JUDGE_AUX[] =
 /* Words the rules below speak of: rule[JUDGE_I] is the number of "i", and so on. */
 static const char JUDGE_RULES[] =
     "i can will not no nobody know who how help answer talk sorry because and or but "
-    "plus minus times my you";
+    "plus minus times my right true wrong false";
 enum {
     JUDGE_I, JUDGE_CAN, JUDGE_WILL, JUDGE_NOT, JUDGE_NO, JUDGE_NOBODY, JUDGE_KNOW,
     JUDGE_WHO, JUDGE_HOW, JUDGE_HELP, JUDGE_ANSWER, JUDGE_TALK, JUDGE_SORRY, JUDGE_BECAUSE,
-    JUDGE_AND, JUDGE_OR, JUDGE_BUT, JUDGE_PLUS, JUDGE_MINUS, JUDGE_TIMES, JUDGE_MY, JUDGE_YOU,
-    JUDGE_RULE_WORDS
+    JUDGE_AND, JUDGE_OR, JUDGE_BUT, JUDGE_PLUS, JUDGE_MINUS, JUDGE_TIMES, JUDGE_MY, JUDGE_RIGHT,
+    JUDGE_TRUE_WORD, JUDGE_WRONG, JUDGE_FALSE_WORD, JUDGE_RULE_WORDS
 };
 
 static const char *const JUDGE_DIGITS[] = {
@@ -14490,6 +14490,20 @@ static void judge_puzzle(const judge *j, judge_query *q) {
     judge_besides(j, q);
 }
 
+/* "That is right.", "No, that is wrong.": no question but a verdict on the reply before. It
+ * is thanked for, or asks to take back what was false and to stand by what was true. */
+static int judge_reaction(const judge *j, judge_query *q) {
+    judge_span s = judge_whole(&q->t);
+    const uint32_t *rule = j->rule;
+    int yes = judge_has(s, rule[JUDGE_RIGHT]) || judge_has(s, rule[JUDGE_TRUE_WORD]);
+    int no = judge_has(s, rule[JUDGE_WRONG]) || judge_has(s, rule[JUDGE_FALSE_WORD]);
+    if (!q->before.n || !s.n || s.n > 10 || yes == no) return 0;
+    for (uint32_t i = 0; i < s.n; i++)
+        if (s.mark[i] & JUDGE_ASKED) return 0;
+    q->kind = yes != judge_has(s, rule[JUDGE_NOT]) ? WORLD_THANKS : WORLD_SURE;
+    return 1;
+}
+
 /* One human turn, with the query of the turn before in *q. */
 static void judge_turn(const judge *j, judge_query *q, const char *s, size_t n) {
     uint32_t topic = q->entity, prev = q->relation;
@@ -14499,7 +14513,8 @@ static void judge_turn(const judge *j, judge_query *q, const char *s, size_t n) 
     q->yes = -1;
     q->danger = q->ahead = q->asks = q->choose = 0;
     q->n_beside = 0;
-    if (!judge_parts(j, q, prev) && !judge_tolerant(j, q, topic)) {
+    if (!judge_parts(j, q, prev) && !judge_reaction(j, q) &&
+        !judge_tolerant(j, q, topic)) {
         judge_puzzle(j, q);
         return;
     }
