@@ -371,7 +371,13 @@ static void test_judge_degenerate(void) {
     gold_close(&g);
 }
 
-/* The committed judgements: at least 90% agreement, also on the part kept aside. */
+/* The committed judgements: at least 95% agreement, 90% in every category and for every
+ * trick (of each at least 12), also on the part kept aside. */
+static void gold_agrees(const judge_count *k, const char *what) {
+    printf("     %-10s %3d of %3d, %d ties\n", k->name, k->agree, k->n, k->tie);
+    if (!CHECK(k->n >= 12 && 10 * k->agree >= 9 * k->n)) printf("     %s\n", what);
+}
+
 static void test_judge_agreement(void) {
     gold g;
     if (gold_open(&g)) {
@@ -381,21 +387,152 @@ static void test_judge_agreement(void) {
         path_join(path, sizeof path, gold_dir(), "judgements.txt");
         if (CHECK_OK(&g.a, file_read(&g.a, path, &s, &n))) {
             CHECK_OK(&g.a, judge_agreement(g.j, path, s, n, &t));
-            for (int i = 0; i < t.n_category; i++)
-                printf("     %-10s %3d of %3d, %d ties\n", t.category[i].name,
-                       t.category[i].agree, t.category[i].n, t.category[i].tie);
-            for (int i = 0; i < t.n_trick; i++)
-                printf("     trick %-10s %3d of %3d, %d ties\n", t.trick[i].name,
-                       t.trick[i].agree, t.trick[i].n, t.trick[i].tie);
+            for (int i = 0; i < t.n_category; i++) gold_agrees(&t.category[i], "category");
+            for (int i = 0; i < t.n_trick; i++) gold_agrees(&t.trick[i], "trick");
             printf("     all %d of %d; kept aside %d of %d; query understood %d of %d\n",
                    t.all.agree, t.all.n, t.kept.agree, t.kept.n, t.understood.agree,
                    t.understood.n);
-            CHECK(t.all.n >= 300 && 100 * t.all.agree >= 90 * t.all.n);
+            CHECK(t.all.n >= 300 && 100 * t.all.agree >= 95 * t.all.n);
             CHECK(t.kept.n >= 100 && 100 * t.kept.agree >= 90 * t.kept.n);
             file_release(&g.a, s, n);
         }
     }
     gold_close(&g);
+}
+
+/* A verdict on the reply before: what was true stays, what was false is taken back. */
+static void test_judge_reaction(void) {
+    static const char *const NO[] = {"That is wrong.", "No, that is not true.",
+                                     "I think that is false."};
+    static const char *const YES[] = {"That is right.", "Yes, that is true!"};
+    gold g;
+    if (gold_open(&g))
+        for (size_t i = 0; i < COUNT(NO); i++) {
+            char good[200], bad[200], thanks[200];
+            judge_query q;
+            snprintf(good, sizeof good, "What is the capital of France? || Paris. || %s",
+                     NO[i]);
+            snprintf(bad, sizeof bad, "What is the capital of France? || Lyon. || %s",
+                     NO[i]);
+            snprintf(thanks, sizeof thanks, "What is the capital of France? || Paris. || "
+                     "%s || You are welcome! || And what money do people use there?",
+                     YES[i % COUNT(YES)]);
+            gold_falls(&g, bad, (const char *const[]){
+                "I am sorry. The capital of France is Paris.", "I am sorry.", "Yes.",
+                "The capital of France is Lyon."}, 4);
+            gold_falls(&g, good, (const char *const[]){"The capital of France is Paris.",
+                "You are right, I am sorry. The capital of France is Lyon."}, 2);
+            judge_parse(g.j, thanks, &q);
+            CHECK(q.kind == WORLD_THEN && q.entity != JUDGE_NONE &&
+                  !strcmp(g.w->entity[q.entity].name, "France"));
+        }
+    gold_close(&g);
+}
+
+/* ---- The command ---- */
+
+static int gold_write(void *user, const char *s, size_t n) {
+    text_put(user, s, n);
+    return text_status(user) != ALMOST_OK;
+}
+
+/* The mean and interval of a row of `eval`; 0 when it is not there. */
+static int gold_figure(const json *rows, const char *metric, const char *name,
+                       double x[3]) {
+    static const char *const key[3] = {"low", "mean", "high"};
+    for (const json *row = rows->child; row; row = row->next) {
+        const json *f = json_get(row, "figure");
+        if (strcmp(json_get(row, "metric")->s, metric) ||
+            strcmp(json_get(row, "name")->s, name))
+            continue;
+        for (int k = 0; k < 3; k++) x[k] = json_get(f, key[k])->num;
+        return 1;
+    }
+    return 0;
+}
+
+/* Runs a command line and parses what it prints; NULL when it fails. */
+static const json *gold_eval(almost *a, arena *r, const char *line, text *out) {
+    char copy[1024], *word[32];
+    json *rows = NULL;
+    size_t n = 0;
+    snprintf(copy, sizeof copy, "%s", line);
+    for (char *w = strtok(copy, " "); w; w = strtok(NULL, " ")) word[n++] = w;
+    text_clear(out);
+    CHECK_OK(a, command_run(a, (const char *const *)word, n, gold_write, out));
+    CHECK_OK(a, json_parse(a, r, "eval", out->s, out->n, &rows));
+    return rows;
+}
+
+/* Replies that hardly look at the question are worth less than those of the weakest model
+ * without a demonstration, with separated intervals. */
+static void test_judge_idle(void) {
+    almost a;
+    arena r;
+    text out;
+    char line[600];
+    double s[3], x[3];
+    const char *dir = gold_dir();
+    test_open(&a);
+    CHECK_OK(&a, kernels_select(&a, ALMOST_KERNELS_AUTO));
+    arena_init(&r, &a);
+    text_init(&out, &a);
+    snprintf(line, sizeof line, "eval judge --files %s/judgements.txt --data %s --prompts "
+             "%s/queries.txt --models %s/../weights/S.gguf", dir, dir, dir, dir);
+    const json *rows = gold_eval(&a, &r, line, &out);
+    if (rows && CHECK(gold_figure(rows, "gold", "S, no shots", s)))
+        for (size_t i = 0; i < COUNT(FIG_IDLE); i++)
+            if (CHECK(gold_figure(rows, "gold", FIG_IDLE[i].name, x))) {
+                printf("     %-34s %.3f (%.3f to %.3f); S %.3f from %.3f\n",
+                       FIG_IDLE[i].name, x[1], x[0], x[2], s[1], s[0]);
+                CHECK(x[2] < s[0]);
+            }
+    text_free(&out);
+    arena_free(&r);
+    products_close(&a);
+    test_close(&a);
+}
+
+/* The noisy judge flips the asked share of judgements, always the same ones, and none
+ * without noise. */
+static void test_judge_noise(void) {
+    static const char pair[] =
+        "{\"prompt\": \"What is the capital of France?\", \"chosen\": \"Paris.\", "
+        "\"rejected\": \"Lyon.\", \"meta\": \"x\"}\n";
+    enum { PAIRS = 2000 };
+    almost a;
+    arena r;
+    text out, file;
+    char line[600], path[512];
+    double clean[3], noisy[3], again[3];
+    test_open(&a);
+    arena_init(&r, &a);
+    text_init(&out, &a);
+    text_init(&file, &a);
+    for (int i = 0; i < PAIRS; i++) text_str(&file, pair);
+    CHECK(path_join(path, sizeof path, T.dir, "noise.jsonl"));
+    CHECK_OK(&a, file_write(&a, path, file.s, file.n));
+    for (int k = 0; k < 2; k++) {
+        snprintf(line, sizeof line, "eval pairs --files %s --data %s --noise %s", path,
+                 gold_dir(), k ? "0.25" : "0.1");
+        const json *rows = gold_eval(&a, &r, line, &out);
+        if (!rows || !CHECK(gold_figure(rows, "label precision", "noise", clean)) ||
+            !CHECK(gold_figure(rows, "label precision, noisy judge", "noise", noisy)))
+            continue;
+        CHECK(clean[1] == 1);
+        CHECK(noisy[1] > (k ? 0.72 : 0.88) && noisy[1] < (k ? 0.78 : 0.92));
+        if ((rows = gold_eval(&a, &r, line, &out)))
+            CHECK(gold_figure(rows, "label precision, noisy judge", "noise", again) &&
+                  again[1] == noisy[1]);
+    }
+    snprintf(line, sizeof line, "eval pairs --files %s --data %s --noise 0", path,
+             gold_dir());
+    const json *rows = gold_eval(&a, &r, line, &out);
+    CHECK(rows && !gold_figure(rows, "label precision, noisy judge", "noise", noisy));
+    text_free(&file);
+    text_free(&out);
+    arena_free(&r);
+    test_close(&a);
 }
 
 /* Any bytes get a score in range; nothing is read past the end. */
@@ -461,6 +598,9 @@ static const test TESTS_WORLD[] = {
     {"judge", "speakers", test_judge_speakers},
     {"judge", "degenerate", test_judge_degenerate},
     {"judge", "agreement", test_judge_agreement},
+    {"judge", "reaction", test_judge_reaction},
+    {"judge", "idle replies", test_judge_idle},
+    {"judge", "noise", test_judge_noise},
     {"judge", "hostile", test_judge_hostile},
     {"judge", "memory", test_judge_memory},
     {"judge", "file errors", test_judge_file_errors},
