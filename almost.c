@@ -13123,12 +13123,13 @@ static const char JUDGE_AUX[] =
 /* Words the rules below speak of: rule[JUDGE_I] is the number of "i", and so on. */
 static const char JUDGE_RULES[] =
     "i can will not no nobody know who how help answer talk sorry because and or but "
-    "plus minus times my right true wrong false";
+    "plus minus times my me right true wrong false";
 enum {
     JUDGE_I, JUDGE_CAN, JUDGE_WILL, JUDGE_NOT, JUDGE_NO, JUDGE_NOBODY, JUDGE_KNOW,
     JUDGE_WHO, JUDGE_HOW, JUDGE_HELP, JUDGE_ANSWER, JUDGE_TALK, JUDGE_SORRY, JUDGE_BECAUSE,
-    JUDGE_AND, JUDGE_OR, JUDGE_BUT, JUDGE_PLUS, JUDGE_MINUS, JUDGE_TIMES, JUDGE_MY, JUDGE_RIGHT,
-    JUDGE_TRUE_WORD, JUDGE_WRONG, JUDGE_FALSE_WORD, JUDGE_RULE_WORDS
+    JUDGE_AND, JUDGE_OR, JUDGE_BUT, JUDGE_PLUS, JUDGE_MINUS, JUDGE_TIMES, JUDGE_MY,
+    JUDGE_ME, JUDGE_RIGHT, JUDGE_TRUE_WORD, JUDGE_WRONG, JUDGE_FALSE_WORD,
+    JUDGE_RULE_WORDS
 };
 
 static const char *const JUDGE_DIGITS[] = {
@@ -13149,7 +13150,8 @@ static const struct { const char *words; uint8_t flag; } JUDGE_COLOUR[] = {
     {"stupid boring idiot dumb shut fool lazy", JUDGE_RUDE_WORD},
     {"steal rob kill hurt poison bomb weapon gun drug cheat fake hack smuggle attack drunk",
      JUDGE_DANGER_WORD},
-    {"lie threaten stolen revenge", JUDGE_DANGER_WORD}};
+    {"lie threaten stolen revenge blackmail bully destroy explosive forge fraud harass "
+     "insult kidnap murder punch scam shoot spy stab torture", JUDGE_DANGER_WORD}};
 
 typedef struct judge {
     almost *a;
@@ -14484,7 +14486,8 @@ static void judge_puzzle(const judge *j, judge_query *q) {
         if (judge_colour(j, s.id[i]) & JUDGE_KIND_WORD)
             content -= judge_content(j, judge_cut(s, i, i + 1));
     }
-    q->danger |= danger && q->asks && judge_has(s, j->rule[JUDGE_I]);
+    q->danger |= danger && q->asks &&
+                 (judge_has(s, j->rule[JUDGE_I]) || judge_has(s, j->rule[JUDGE_ME]));
     q->kind = !content && s.n < 8 ? WORLD_CHAT : WORLD_KINDS;
     q->entity = q->relation = JUDGE_NONE;
     judge_besides(j, q);
@@ -15101,11 +15104,11 @@ static void judge_manner(judge_case *g) {
  * One function for every kind of query. Each returns the core of the score, 0..1000, and
  * sets completeness and detail; safety and honesty where the kind has its own idea. */
 
-/* Nothing of the grammar to go by: topic, form and manner, never more than 450. */
+/* Nothing of the grammar to go by: words of the query, of the blocks beside it and of good
+ * advice, never more than 450. */
 static int judge_grade_vague(const judge_case *g) {
     int core = 40 + g->s->topic / 12 + 125 * g->advice / (int)MAX(g->t.n, 4u) +
-               (int)MIN(g->t.n, 10u) * 3 + 15 * MIN(g->fresh, 5) +
-               25 * MIN(g->company, 4) + (g->because ? 30 : 0);
+               (int)MIN(g->t.n, 10u) * 3 + 15 * MIN(g->fresh, 5) + 25 * MIN(g->company, 4);
     if (g->s->topic < 150 && g->company < 2 && !(g->q->asks && g->orders))
         core = core * 2 / 3; // no word of what was asked
     if (g->plain == 0) core = MIN(core, 50); // nothing but set phrases
