@@ -23189,7 +23189,9 @@ static int results_short(const json *row) {
                                           "win rate"};
     const json *metric = json_get(row, "metric"), *group = json_get(row, "group");
     if (!metric || !group || !metric->s || !group->s) return 0;
-    if (strcmp(group->s, "all") && strcmp(group->s, "replies")) return 0;
+    if (strcmp(group->s, "all") && strcmp(group->s, "replies") &&
+        strcmp(group->s, "degenerate"))
+        return 0;
     for (size_t i = 0; i < COUNT(metrics); i++)
         if (!strcmp(metric->s, metrics[i])) return 1;
     return 0;
@@ -24255,7 +24257,7 @@ static void page_ticks(page *p, const page_axis *x) {
 static int page_degenerate(const char *name) {
     for (int i = 0; i < EVAL_DEGENERATE; i++)
         if (!strcmp(name, EVAL_DEGENERATES[i])) return 1;
-    return 0;
+    return !strncmp(name, "degenerate:", 11);
 }
 
 /* All rows of one metric and group as strips (group NULL: every group, which is the label);
@@ -25084,7 +25086,10 @@ static almost_status page_transcripts(page *p) {
 
 static almost_status page_judge(page *p) {
     static const struct { const char *metric, *group, *title; double ref; } kinds[] = {
-        {"judge agreement", NULL, "Judge against hand-written judgements, by category", 0.5},
+        {"judge agreement", NULL, "Judge against hand-written judgements, by category and trick",
+         0.5},
+        {"gold", "degenerate", "Gold of replies that hardly look at the question, and of models "
+         "without demonstrations", 0},
         {"MC1 by likelihood", "all", "Truthful choices (MC1 by likelihood)", 0.25},
         {"MC1 by P(true)", "all", "Truthful choices (MC1 by P(true))", 0.25},
         {"HHH by likelihood", "all", "Written pairs by likelihood", 0.5},
