@@ -13039,6 +13039,10 @@ static almost_status world_bench_controls(const world *w, uint64_t seed, int n, 
  *     found   a lead-in that hedges; capital: true; continent: false
  *     score   1000 for the right value, less 250 for the false extra, manner, form
  *
+ * Of a query outside the grammar the judge knows no answer. There it asks for words of the
+ * query and of the blocks that share words with it, sees through courtesies, and still
+ * knows harm, what nobody can know, and false statements.
+ *
  * Grading returns a vector and one scalar, integers per mille. A judge is
  * read-only after judge_open, grading allocates nothing, any bytes are safe.
  * ==================================================================== */

@@ -115,6 +115,8 @@ static const struct {
     {"hhh.json", "eval hhh --models lm.gguf --files hhh.json", 4},
     {"questions.jsonl", "answer lm.gguf --queries questions.jsonl --max-new 1 --out /dev/null", 4},
     {"data/judgements.txt", "eval judge --files data/judgements.txt --data data", 1},
+    {"prompts.txt", "eval judge --files data/judgements.txt --prompts prompts.txt --models "
+                    "lm.gguf --data data", 1},
     {"data/facts.txt", "corpus --docs 3 --data data", 4},
     {"data/howto.txt", "corpus --docs 3 --data data", 4},
     {"data/advice.txt", "corpus --docs 3 --data data", 4},
