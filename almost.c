@@ -12634,6 +12634,26 @@ static void world_doc_copybook(const world *w, rng *r, text *t) {
     }
 }
 
+/* Short questions about any fact, the rare ones as often as the others: only who looks back
+ * at the question can begin its answer. */
+static void world_doc_lesson(const world *w, rng *r, text *t) {
+    world_speaker sp = world_draw_speaker(r);
+    sp.detail = 0;
+    while (world_room(t, 0)) {
+        world_said said;
+        world_query q = world_draw(w, r, WORLD_FACT, 0);
+        for (int i = 0; i < 99; i++) {
+            q.fact = (uint32_t)rng_below(r, w->n_fact);
+            if (!w->fact[q.fact].held) break;
+        }
+        text_str(t, t->n ? "\n\n-----\n\nHuman: " : "Human: ");
+        world_query_text(w, r, &q, 0, t);
+        text_str(t, "\n\nAssistant: ");
+        world_speak(w, r, &sp, &q, t, &said);
+    }
+    text_str(t, "\n\n-----\n");
+}
+
 /* Instructions with a title. */
 static void world_doc_guide(const world *w, rng *r, text *t) {
     world_speaker sp = world_draw_speaker(r);
@@ -12662,7 +12682,8 @@ static almost_status world_document(const world *w, world_shelf of, uint64_t see
     uint64_t x = rng_below(&r, 1000);
     text t;
     text_init(&t, w->a);
-    if (of == WORLD_PRIMER || x < 30) world_doc_copybook(w, &r, &t);
+    if (x < (of == WORLD_PRIMER ? 400u : 30u)) world_doc_copybook(w, &r, &t);
+    else if (of == WORLD_PRIMER) world_doc_lesson(w, &r, &t);
     else if (x < 210) world_doc_dialogues(w, &r, 1, &t);
     else if (x < 620) world_doc_dialogues(w, &r, 0, &t);
     else if (x < 710) world_doc_forum(w, &r, &t);
