@@ -11407,8 +11407,7 @@ static void world_index(world *w) {
         for (uint32_t i = 0; i < w->n_fact; i++) {
             if (w->fact[i].relation != k) continue;
             w->by_relation[at] = i;
-            w->fact_sum[at++] = sum +=
-                world_zipf(w->fact[i].rank, 4) / (w->fact[i].rank + 32);
+            w->fact_sum[at++] = sum += world_zipf(w->fact[i].rank, 4);
             world_value(w, r, w->fact[i].truth);
         }
         r->n_fact = at - r->first_fact;

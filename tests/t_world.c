@@ -62,7 +62,7 @@ static void test_gate_prompt(void) {
             CHECK(!strncmp(s, "Talks.\n\n-----\n\nHuman: ", 22));
             CHECK(!strcmp(s + t[truthful].n - strlen(end), end));
             for (const char *p = s; (p = strstr(p, "\n\nAssistant:")); p++) turns++;
-            CHECK(turns == 6);
+            CHECK(turns >= 6); // people may react, and be answered
         }
         CHECK(strcmp(t[0].s, t[1].s) != 0);
         text_free(&t[0]);
