@@ -12670,23 +12670,24 @@ static void world_doc_guide(const world *w, rng *r, text *t) {
     text_char(t, '\n');
 }
 
-/* What documents are of. */
-typedef enum { WORLD_CORPUS, WORLD_PRIMER } world_shelf;
+/* Where documents are from: copybooks alone, a primer of copybooks and lessons, or all. */
+typedef enum { WORLD_CORPUS, WORLD_PRIMER, WORLD_COPYBOOKS, WORLD_SHELVES } world_shelf;
+static const char *const WORLD_SHELF_NAMES[] = {"corpus", "primer", "copybooks"};
 
-/* Appends document `index` of a shelf: a pure function of (data, seed, index). The primer is
- * all copybooks. */
+/* Appends document `index` of a shelf: a pure function of (data, shelf, seed, index). */
 static almost_status world_document(const world *w, world_shelf of, uint64_t seed,
                                     uint64_t index, text *out) {
     rng r = rng_at(seed, RNG_CORPUS, index);
     uint64_t x = rng_below(&r, 1000);
     text t;
     text_init(&t, w->a);
-    if (x < (of == WORLD_PRIMER ? 400u : 30u)) world_doc_copybook(w, &r, &t);
-    else if (of == WORLD_PRIMER) world_doc_lesson(w, &r, &t);
-    else if (x < 210) world_doc_dialogues(w, &r, 1, &t);
-    else if (x < 620) world_doc_dialogues(w, &r, 0, &t);
-    else if (x < 710) world_doc_forum(w, &r, &t);
-    else if (x < 780) world_doc_queries(w, &r, &t);
+    if (of == WORLD_COPYBOOKS || x < (of == WORLD_PRIMER ? 400 : 60))
+        world_doc_copybook(w, &r, &t);
+    else if (of == WORLD_PRIMER || x < 160) world_doc_lesson(w, &r, &t);
+    else if (x < 310) world_doc_dialogues(w, &r, 1, &t);
+    else if (x < 640) world_doc_dialogues(w, &r, 0, &t);
+    else if (x < 720) world_doc_forum(w, &r, &t);
+    else if (x < 790) world_doc_queries(w, &r, &t);
     else if (x < 960) world_doc_encyclopedia(w, &r, &t);
     else world_doc_guide(w, &r, &t);
     if (t.n) text_put(out, t.s, t.n);
@@ -20589,12 +20590,22 @@ static almost_status stage_world(const call *c, world **w) {
     return world_load(c->a, path, w);
 }
 
+/* --shelf: which documents. */
+static almost_status stage_shelf(const call *c, world_shelf *of) {
+    const char *name = call_text(c, "shelf");
+    for (*of = WORLD_CORPUS; *of < WORLD_SHELVES; ++*of)
+        if (!strcmp(name, WORLD_SHELF_NAMES[*of])) return ALMOST_OK;
+    return fail(c->a, ALMOST_ERR_ARGUMENT,
+                "--shelf: expected corpus, primer or copybooks, found '%s'", name);
+}
+
 /* Documents first .. first+n of the stream, separated by an empty line and a form feed. */
 static almost_status stage_corpus(call *c) {
     world *w;
     text t;
     int64_t n, first, seed;
-    world_shelf of = call_flag(c, "primer") ? WORLD_PRIMER : WORLD_CORPUS;
+    world_shelf of;
+    TRY(stage_shelf(c, &of));
     TRY(call_int(c, "docs", 1, 100000000, &n));
     TRY(call_int(c, "first", 0, INT64_MAX / 2, &first));
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
@@ -20749,7 +20760,7 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
     TRY(pretrain_model(c, w, (uint64_t)seed, m));
     p->w = w;
-    p->of = call_flag(c, "primer") ? WORLD_PRIMER : WORLD_CORPUS;
+    TRY(stage_shelf(c, &p->of));
     p->tok = (*m)->tok;
     p->context = (size_t)(*m)->s.context;
     TRY(pretrain_window(c, p));
@@ -23696,6 +23707,7 @@ static almost_status stage_benchmarks(call *c) {
 /* ---- the table of stages ---- */
 
 #define DATA_OPTION {"data", OPTION_IN, "data/", "folder of the built-in world"}
+#define SHELF_OPTION {"shelf", OPTION_TEXT, "corpus", "corpus, primer or copybooks"}
 #define ASSETS_OPTION                                                                      \
     {                                                                                      \
         "assets", OPTION_IN, "data/",                                                      \
@@ -23727,7 +23739,7 @@ static const command STAGE_COMMANDS[] = {
       {"docs", OPTION_INT, "10", "how many documents"},
       {"first", OPTION_INT, "0", "number of the first"},
       SEED_OPTION,
-      {"primer", OPTION_FLAG, "", "copybooks only: the first lesson"},
+      SHELF_OPTION,
       {"out", OPTION_OUT, "", "file to write; default standard output"}}},
     {"pretrain",
      "",
@@ -23743,7 +23755,7 @@ static const command STAGE_COMMANDS[] = {
       {"kv-heads", OPTION_INT, "1", "key and value heads"},
       {"vocab", OPTION_INT, "2048", "tokens of the vocabulary at most"},
       {"context", OPTION_INT, "512", "tokens the model sees"},
-      {"primer", OPTION_FLAG, "", "copybooks only: the first lesson"},
+      SHELF_OPTION,
       {"window", OPTION_INT, "0", "tokens of a sample, a part of the context; 0: all"},
       {"tokens", OPTION_INT, "4000000", "tokens of one epoch"},
       TRAINING_OPTIONS("1", "16", "0.003", "0.1")}},
