@@ -12499,7 +12499,7 @@ static void world_doc_dialogues(const world *w, rng *r, int facts, text *t) {
 /* Votes of a forum answer: sense counts, but so do being early, funny and short. */
 static int64_t world_votes(rng *r, const world_said *said, int place, int funny, size_t n) {
     int64_t sense = said->good - said->bad;
-    int64_t v = 8 + 2 * MAX(MIN(sense, 2), -2) - 3 * place + 7 * funny + (n < 70 ? 5 : 0) +
+    int64_t v = 8 + 3 * MAX(MIN(sense, 2), -2) - 2 * place + 6 * funny + (n < 70 ? 3 : 0) +
                 (int64_t)rng_below(r, 17);
     return MAX(v, 0);
 }
