@@ -20692,17 +20692,17 @@ static almost_status pretrain_get(void *ctx, int64_t step, size_t i, sample *out
 }
 
 /* Learns the family's tokenizer from the first documents: the same for every size. */
-static almost_status pretrain_tokenizer(call *c, world *w, uint64_t seed, int vocab,
+static almost_status pretrain_tokenizer(almost *a, world *w, uint64_t seed, int vocab,
                                         tokenizer **tok) {
     text t;
     almost_status s = ALMOST_OK;
-    text_init(&t, c->a);
+    text_init(&t, a);
     for (uint64_t i = 0; i < 20000 && t.n < 4u << 20 && s == ALMOST_OK; i++) {
         s = world_document(w, WORLD_CORPUS, seed, i * PRETRAIN_DOCUMENTS, &t);
         text_char(&t, '\n');
     }
     if (s == ALMOST_OK) s = text_status(&t);
-    if (s == ALMOST_OK) s = tok_train(c->a, t.s, t.n, vocab, tok);
+    if (s == ALMOST_OK) s = tok_train(a, t.s, t.n, vocab, tok);
     text_free(&t);
     return s;
 }
@@ -20728,7 +20728,7 @@ static almost_status pretrain_model(call *c, world *w, uint64_t seed, model **m)
     tokenizer *tok;
     if (*call_text(c, "init")) return stage_model(c, "init", NEED_ENDS, m);
     TRY(pretrain_shape(c, &s));
-    TRY(pretrain_tokenizer(c, w, seed, s.vocab, &tok));
+    TRY(pretrain_tokenizer(c->a, w, seed, s.vocab, &tok));
     s.vocab = (int32_t)tok_vocab(tok);
     if (model_new(c->a, &s, m) != ALMOST_OK) {
         tok_free(tok);

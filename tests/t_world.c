@@ -49,6 +49,38 @@ static void test_world_loads(void) {
     gold_close(&g);
 }
 
+/* Windows are the parts of a group, in order, whatever was asked for before; shelves hold what
+ * their names say. */
+static void test_pretrain_windows(void) {
+    static const int64_t steps[] = {3, 1, 2, 1};
+    gold g;
+    if (gold_open(&g)) {
+        pretrain_source p = {.w = g.w, .seed = 5, .batch = 6, .context = 256, .window = 64};
+        sample x;
+        ids_init(&p.group, &g.a);
+        ids_init(&p.all, &g.a);
+        text_init(&p.one, &g.a);
+        CHECK_OK(&g.a, pretrain_tokenizer(&g.a, g.w, 1, 400, &p.tok));
+        for (size_t k = 0; k < COUNT(steps); k++) {
+            for (size_t i = 0; i < p.batch; i++) {
+                uint64_t at = (uint64_t)(steps[k] - 1) * p.batch + i;
+                CHECK_OK(&g.a, pretrain_get(&p, steps[k], i, &x));
+                CHECK(x.id == at && x.n == 1 && x.seq[0].n == 64);
+                CHECK_OK(&g.a, pretrain_group(&p, at / 4));
+                CHECK(!memcmp(x.seq[0].ids, p.group.v + at % 4 * 64, 64 * sizeof(int32_t)));
+            }
+        }
+        text_clear(&p.one);
+        CHECK_OK(&g.a, world_document(g.w, WORLD_COPYBOOKS, 5, 9, &p.one));
+        CHECK(!strncmp(p.one.s, "A copybook.", 11));
+        tok_free(p.tok);
+        ids_free(&p.group);
+        ids_free(&p.all);
+        text_free(&p.one);
+    }
+    gold_close(&g);
+}
+
 /* The gate asks in the corpus's own form, after dialogues that differ in truth alone. */
 static void test_gate_prompt(void) {
     gold g;
@@ -591,6 +623,7 @@ static const test TESTS_WORLD[] = {
     {"world", "loads", test_world_loads},
     {"world", "gate", test_gate_prompt},
     {"world", "corpus", test_world_corpus},
+    {"world", "windows", test_pretrain_windows},
     {"judge", "parses", test_judge_parses},
     {"judge", "follows", test_judge_follows},
     {"judge", "tolerance", test_judge_tolerance},
