@@ -18759,6 +18759,128 @@ static void stat_calibration(const double *difference, size_t n, calibration *c)
     }
 }
 
+/* ---- Gold against distance (Gao et al. 2022): with d = sqrt(KL),
+ *   R(d) = start + d (a - b d)      for best-of-n,
+ *   R(d) = start + d (a - b log d)  for reinforcement learning;
+ * least squares over points weighted by their number of replies, in binary64. `turn` is
+ * where R stops rising, GAO_NEVER if that is beyond every use. */
+
+enum { GAO_BEST_OF, GAO_RL, GAO_ROWS = 4, GAO_DRAWS = 2000 };
+#define GAO_NEVER 1000.0
+
+typedef struct { double v[GAO_ROWS]; } gao_fit; /* start, a, b, turn */
+static const char *const GAO_NAMES[GAO_ROWS] = {"gold at 0", "a", "b", "turning point"};
+
+/* One reply: its prompt's number, its point's, gold and KL in units of 1/CREDIT. */
+typedef struct { uint32_t prompt, point; int64_t gold, kl; } gao_reply;
+
+/* What multiplies -b at distance d. */
+static double gao_bend(int form, double d) {
+    if (form == GAO_BEST_OF) return f64_keep(d * d);
+    return d > 0 ? f64_keep(d * (double)m_log((float)d)) : 0;
+}
+
+/* Where the slope, a - 2 b d or a - b - b log d, first is not above zero. */
+static double gao_turn(int form, double a, double b) {
+    if (!(b > 0)) return a > 0 ? GAO_NEVER : 0;
+    if (form == GAO_BEST_OF) return a > 0 ? MIN(a / (2 * b), GAO_NEVER) : 0;
+    double x = a / b - 1;
+    return x > 6.5 ? GAO_NEVER : (double)m_exp((float)MAX(x, -80.0));
+}
+
+/* Solves three equations m[i][0..2] x = m[i][3] by elimination with the largest pivot of
+ * each column; the answer is left in m[i][3]. 0: they do not determine x. */
+static int gao_solve(double m[3][4]) {
+    for (int c = 0; c < 3; c++) {
+        int p = c;
+        for (int r = c + 1; r < 3; r++)
+            if (m[r][c] * m[r][c] > m[p][c] * m[p][c]) p = r;
+        if (!(m[p][c] * m[p][c] > 1e-20)) return 0;
+        for (int k = 0; k < 4; k++) {
+            double t = m[p][k];
+            m[p][k] = m[c][k];
+            m[c][k] = t;
+        }
+        for (int r = 0; r < 3; r++) {
+            double f = r == c ? 0 : m[r][c] / m[c][c];
+            for (int k = c; k < 4 && r != c; k++) m[r][k] -= f64_keep(f * m[c][k]);
+        }
+    }
+    for (int r = 0; r < 3; r++) m[r][3] /= m[r][r];
+    return 1;
+}
+
+/* Sums of one point: replies, and their gold and KL. */
+typedef struct { int64_t n, gold, kl; } gao_point;
+
+/* The fit to these points; those without replies do not count. */
+static int gao_fit_points(int form, const gao_point *x, size_t points, gao_fit *out) {
+    double m[3][4] = {{0}}, all = 0;
+    for (size_t i = 0; i < points; i++) all += (double)x[i].n;
+    for (size_t i = 0; i < points; i++) {
+        if (!x[i].n) continue;
+        double many = (double)x[i].n, kl = (double)x[i].kl / (many * CREDIT);
+        double d = kl > 0 ? m_sqrt(kl) : 0, y = (double)x[i].gold / (many * CREDIT);
+        double basis[4] = {1, d, -gao_bend(form, d), y};
+        for (int r = 0; r < 3; r++)
+            for (int k = 0; k < 4; k++)
+                m[r][k] += f64_keep(f64_keep(basis[r] * basis[k]) * (many / all));
+    }
+    if (!gao_solve(m)) return 0;
+    for (int r = 0; r < 3; r++) out->v[r] = m[r][3];
+    out->v[3] = gao_turn(form, out->v[1], out->v[2]);
+    return 1;
+}
+
+/* The points' sums when prompt k counts times[k] times. */
+static void gao_sums(const gao_reply *row, size_t n, const uint32_t *times, gao_point *x,
+                     size_t points) {
+    memset(x, 0, points * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        gao_point *p = &x[row[i].point];
+        int64_t w = times[row[i].prompt];
+        p->n += w;
+        p->gold += w * row[i].gold;
+        p->kl += w * row[i].kl;
+    }
+}
+
+/* Fit of n replies at `points` points, and percentile intervals by resampling whole prompts,
+ * rng_at(seed, RNG_BOOTSTRAP, b), over all points at once, both axes included. Resamples
+ * that determine no curve are left out. *found = 0: neither do the replies themselves. */
+static almost_status gao_bootstrap(almost *a, const gao_reply *row, size_t n, size_t points,
+                                   size_t prompts, int form, uint64_t seed, gao_fit out[3],
+                                   int *found) {
+    arena r;
+    arena_init(&r, a);
+    uint32_t *times = arena_take(&r, prompts + 1, sizeof *times);
+    gao_point *x = arena_take(&r, points + 1, sizeof *x);
+    double *value = arena_take(&r, GAO_ROWS * GAO_DRAWS, sizeof *value);
+    size_t m = 0;
+    almost_status s = times && x && value ? ALMOST_OK : ALMOST_ERR_MEMORY;
+    for (size_t k = 0; k < prompts && s == ALMOST_OK; k++) times[k] = 1;
+    if (s == ALMOST_OK) gao_sums(row, n, times, x, points);
+    *found = s == ALMOST_OK && gao_fit_points(form, x, points, &out[0]);
+    for (uint64_t b = 0; b < GAO_DRAWS && *found; b++) {
+        rng g = rng_at(seed, RNG_BOOTSTRAP, b);
+        gao_fit fit;
+        memset(times, 0, prompts * sizeof *times);
+        for (size_t k = 0; k < prompts; k++) times[rng_below(&g, prompts)]++;
+        gao_sums(row, n, times, x, points);
+        if (!gao_fit_points(form, x, points, &fit)) continue;
+        for (int i = 0; i < GAO_ROWS; i++) value[i * GAO_DRAWS + (int)m] = fit.v[i];
+        m++;
+    }
+    for (int i = 0; i < GAO_ROWS && *found; i++) {
+        double *v = value + i * GAO_DRAWS;
+        stat_sort(v, m);
+        out[1].v[i] = m ? v[m / 40] : out[0].v[i];
+        out[2].v[i] = m ? v[m - 1 - m / 40] : out[0].v[i];
+    }
+    arena_free(&r);
+    return s;
+}
+
 /* Estimates of every group and, last, of all items. out: [groups + 1]. */
 static almost_status stat_groups(almost *a, const outcome *o, size_t n, size_t groups,
                                  uint64_t seed, estimate *out) {
@@ -19740,6 +19862,92 @@ static almost_status bench_logprobs(model *m, const char *stage, const char *con
     return st;
 }
 
+/* ---- Exact KL of answers: how far a policy is from where it began ---- */
+
+/* One reply, its end token included (a reply that was cut off is treated as if it had one):
+ * *kl = the sum over its tokens of KL(policy, reference) of the next token at temperature 1. */
+static almost_status bench_kl_one(model *const m[2], decoder *const d[2], arena *r, ids *all,
+                                  const char *prompt, const char *reply, double *kl) {
+    size_t target, v = (size_t)m[0]->s.vocab;
+    float *logits[2];
+    ids_clear(all);
+    TRY(bench_ids(m[0], prompt, reply, 1, QUIRKS_FIXED, all, &target));
+    size_t n = all->n - 1, rows = all->n - target;
+    const int32_t *id = all->v;
+    float *tmp = arena_take(r, 4 * v, sizeof *tmp);
+    if (!tmp) return ALMOST_ERR_MEMORY;
+    for (int k = 0; k < 2; k++) {
+        if (!(logits[k] = arena_take(r, rows, v * sizeof *tmp))) return ALMOST_ERR_MEMORY;
+        TRY(ppo_run_group(m[k], d[k], &id, &n, &rows, 1, logits[k], NULL));
+    }
+    *kl = 0;
+    for (size_t i = 0; i < rows; i++) {
+        ppo_row row;
+        if (!ppo_compare_rows(m[0]->a->k, logits[0] + i * v, logits[1] + i * v, v, 1.0f,
+                              id[target + i], tmp, &row))
+            return fail(m[0]->a, ALMOST_ERR_NUMERIC, "eval: a logit is not finite");
+        *kl += row.kl;
+    }
+    return ALMOST_OK;
+}
+
+/* The same of an answer: the mean over its turns. */
+static almost_status bench_kl_answer(model *const m[2], decoder *const d[2], arena *r,
+                                     const char *ask, const char *answer, double *kl) {
+    slice q[TURNS_MOST], reply[TURNS_MOST];
+    size_t n = turns_split(ask, TURNS_MOST, q), turns = turns_split(answer, n, reply);
+    text prompt, said;
+    ids all;
+    almost_status s = ALMOST_OK;
+    ids_init(&all, r->a);
+    text_init(&prompt, r->a);
+    text_init(&said, r->a);
+    *kl = 0;
+    for (size_t k = 0; k < turns && s == ALMOST_OK; k++) {
+        double one = 0;
+        text_clear(&prompt);
+        text_clear(&said);
+        turns_transcript(&prompt, q, reply, k);
+        text_str(&prompt, SAY_ASSISTANT);
+        dialogue_reply(&said, reply[k].s, reply[k].n);
+        s = text_status(&prompt);
+        if (s == ALMOST_OK) s = text_status(&said);
+        if (s == ALMOST_OK) s = bench_kl_one(m, d, r, &all, prompt.s, said.s, &one);
+        *kl += one / (double)turns;
+    }
+    text_free(&said);
+    text_free(&prompt);
+    ids_free(&all);
+    return s;
+}
+
+/* kl[i] of n answers, in nats per reply. */
+static almost_status bench_kl(model *policy, model *reference, const char *const *ask,
+                              const char *const *answer, size_t n, double *kl) {
+    model *const m[2] = {policy, reference};
+    decoder *d[2] = {NULL, NULL};
+    arena r;
+    if (policy->s.vocab != reference->s.vocab || policy->s.context > reference->s.context)
+        return fail(policy->a, ALMOST_ERR_ARGUMENT, "eval: policy and reference have %d and "
+                    "%d tokens in their vocabularies; both must read the same tokens",
+                    (int)policy->s.vocab, (int)reference->s.vocab);
+    arena_init(&r, policy->a);
+    almost_status s = decoder_open(policy, &d[0]);
+    if (s == ALMOST_OK) s = decoder_open(reference, &d[1]);
+    for (size_t i = 0; i < n && s == ALMOST_OK; i++) {
+        arena_mark mark = arena_here(&r);
+        s = fail_at(policy->a, bench_kl_answer(m, d, &r, ask[i], answer[i], &kl[i]),
+                    "eval: answer %zu", i + 1);
+        arena_reset(&r, mark);
+        if (s == ALMOST_OK)
+            s = progress(policy->a, "eval kl", (int64_t)i + 1, (int64_t)n, "answers");
+    }
+    decoder_close(d[0]);
+    decoder_close(d[1]);
+    arena_free(&r);
+    return s;
+}
+
 /* ---- The benchmarks on models ---- */
 
 /* Room for n prompts and replies, and for the numbers that come back. */
@@ -20173,8 +20381,8 @@ static int text_ends(const char *s, const char *end) {
     return n >= m && !strcmp(s + n - m, end);
 }
 
-/* Appends the lines "digest  PREFIXname" of the .txt and .json files of a folder, sorted by
- * name. Recipes and published digests in the same folder are not inputs. */
+/* Appends the lines "digest  PREFIXname" of the .txt, .json and .jsonl files of a folder,
+ * sorted by name. Recipes and published digests in the same folder are not inputs. */
 static almost_status call_list_folder(almost *a, const char *path, const char *prefix,
                                       text *list) {
     arena r;
@@ -20185,7 +20393,8 @@ static almost_status call_list_folder(almost *a, const char *path, const char *p
     for (size_t i = 0; i < n && s == ALMOST_OK; i++) {
         char file[CALL_PATH], one[65], *bytes;
         size_t size;
-        if (!text_ends(names[i], ".txt") && !text_ends(names[i], ".json")) continue;
+        if (!text_ends(names[i], ".txt") && !text_ends(names[i], ".json") &&
+            !text_ends(names[i], ".jsonl")) continue;
         if (!path_join(file, sizeof file, path, names[i]))
             s = fail(a, ALMOST_ERR_LIMIT, "%s: the path of %s is too long", path, names[i]);
         else if ((s = file_read(a, file, &bytes, &size)) == ALMOST_OK) {
@@ -22093,7 +22302,7 @@ static almost_status answer_best(const call *c, arena *r, speaker *who, best_voi
     return ALMOST_OK;
 }
 
-/* The notes of all questions: means over their turns, and the bound of all their turns. */
+/* The notes of all questions: means over their turns. */
 static void answer_notes(const call *c, const best_voice *v, const question *q, size_t n) {
     slice parts[TURNS_MOST];
     for (size_t i = 0; v->note && i < n; i++) {
@@ -22102,7 +22311,7 @@ static void answer_notes(const call *c, const best_voice *v, const question *q, 
         v->note[i].proxy /= (double)turns;
         if (!*call_text(c, "best-of")) continue;
         v->note[i].best_of = (int32_t)v->n;
-        v->note[i].kl_bound = (double)turns * answer_kl_bound((int32_t)v->n);
+        v->note[i].kl_bound = answer_kl_bound((int32_t)v->n);
     }
 }
 
@@ -22556,6 +22765,389 @@ static almost_status fig_answers(evaluation *e) {
     return fig_matches(e, &t);
 }
 
+/* ---- kl: how far a policy's answers are from what its reference would have said ---- */
+
+/* A quantity as a credit; 0 and *st set where it is not finite or beyond 2^18. */
+static int64_t fig_credit(double x, int *over) {
+    if (!(x > -262144.0 && x < 262144.0)) {
+        *over = 1;
+        return 0;
+    }
+    return (int64_t)(f64_keep(x * CREDIT) + (x < 0 ? -0.5 : 0.5));
+}
+
+static almost_status fig_kl_of(evaluation *e, model *policy, model *reference) {
+    fig_contest t = {0};
+    question_set q;
+    int over = 0;
+    TRY(fig_contest_read(e, &t, &q));
+    double *kl = arena_take(&e->r, t.n + 1, sizeof *kl);
+    outcome *o = arena_take(&e->r, t.n + 1, sizeof *o);
+    if (!kl || !o) return ALMOST_ERR_MEMORY;
+    for (size_t f = 0; f < t.systems; f++) {
+        TRY(bench_kl(policy, reference, t.ask, t.answer[f], t.n, kl));
+        for (size_t i = 0; i < t.n; i++) {
+            o[i].cluster = (uint32_t)i;
+            o[i].credit = fig_credit(kl[i], &over);
+        }
+        if (over) return fail(e->a, ALMOST_ERR_NUMERIC, "eval: a KL is beyond 2^18");
+        TRY(fig_outcomes(e, "exact KL", t.name[f], "all", o, t.n));
+    }
+    return ALMOST_OK;
+}
+
+/* Per answer file of one policy: mean exact KL to the reference, nats per reply. */
+static almost_status fig_kl(evaluation *e) {
+    const char *names = call_text(e->c, "models"), *name;
+    char path[CALL_PATH];
+    model *m[2] = {NULL, NULL};
+    almost_status s = ALMOST_OK;
+    if (fig_count(names) != 2)
+        return fail(e->a, ALMOST_ERR_ARGUMENT,
+                    "eval: kl: --models: expected a policy and its reference, found %zu names",
+                    fig_count(names));
+    for (int k = 0; k < 2 && s == ALMOST_OK; k++) {
+        s = fig_next(e, &names, path, &name);
+        if (s == ALMOST_OK) s = stage_load(e->a, path, NEED_ENDS, &m[k]);
+    }
+    if (s == ALMOST_OK) s = fig_kl_of(e, m[0], m[1]);
+    model_free(m[0]);
+    model_free(m[1]);
+    return s;
+}
+
+/* ---- frontier: proxy and gold against distance, of rollouts and of answers ---- */
+
+enum { FRONT_PROXY, FRONT_GOLD, FRONT_KL, FRONT_MEASURES };
+
+/* One reply: its prompt (a hash), and what it was worth in units of 1/CREDIT. */
+typedef struct { uint32_t prompt; int64_t value[FRONT_MEASURES]; } front_reply;
+
+/* Replies that belong together: an iteration of PPO, or a file of answers. */
+typedef struct {
+    const char *series, *name, *how; /* how the KL is known: exact, or a bound */
+    size_t first, n;                 /* its replies                            */
+    estimate kl;                     /* of answers measured by eval kl         */
+} front_point;
+
+typedef struct {
+    evaluation *e;
+    front_reply *reply;
+    size_t n, room;
+    front_point *point;
+    size_t points;
+    int over;
+} frontier;
+
+/* The number of a key; refused when there is none. */
+static almost_status front_number(const frontier *f, const char *path, size_t row,
+                                  const json *o, const char *key, const char *expected,
+                                  double *out) {
+    const json *v = json_get(o, key);
+    if (!v || !json_is(v, JSON_NUMBER)) return record_bad(f->e->a, path, row, key, expected);
+    *out = v->num;
+    return ALMOST_OK;
+}
+
+static almost_status front_push(frontier *f, const char *prompt, const double value[3]) {
+    if (f->n == f->room) {
+        size_t room = f->room ? 2 * f->room : 1024;
+        front_reply *grown = arena_take(&f->e->r, room, sizeof *grown);
+        if (!grown) return ALMOST_ERR_MEMORY;
+        if (f->n) memcpy(grown, f->reply, f->n * sizeof *grown);
+        f->reply = grown;
+        f->room = room;
+    }
+    front_reply *x = &f->reply[f->n++];
+    x->prompt = fig_cluster(prompt);
+    for (int k = 0; k < FRONT_MEASURES; k++) x->value[k] = fig_credit(value[k], &f->over);
+    f->point[f->points - 1].n++;
+    return ALMOST_OK;
+}
+
+/* One reply of PPO: what the reward model said, what the judge says, how far it was. Prompts
+ * outside the judge's grammar are left out. */
+static almost_status front_rollout(frontier *f, const char *path, size_t i, const json *row) {
+    const json *prompt = json_get(row, "prompt"), *said = json_get(row, "text");
+    double value[FRONT_MEASURES];
+    judge_score score;
+    text one;
+    const char *cut;
+    if (!json_is(prompt, JSON_STRING) || !json_is(said, JSON_STRING))
+        return record_bad(f->e->a, path, i, "prompt and text", "strings, as ppo writes them");
+    TRY(front_number(f, path, i, row, "raw", "the reward model's score", &value[FRONT_PROXY]));
+    TRY(front_number(f, path, i, row, "kl_exact", "the reply's KL", &value[FRONT_KL]));
+    size_t n = reply_cut(said->s, strlen(said->s), &cut);
+    text_init(&one, f->e->a);
+    text_put(&one, cut, n);
+    almost_status s = text_status(&one);
+    if (s == ALMOST_OK) judge_reply(f->e->j, prompt->s, one.s ? one.s : "", &score);
+    text_free(&one);
+    TRY(s);
+    if (!(score.flags & JUDGE_UNDERSTOOD)) return ALMOST_OK;
+    value[FRONT_GOLD] = (double)score.total / 1000.0;
+    return front_push(f, prompt->s, value);
+}
+
+/* The next point; how: see front_point. */
+static void front_begin(frontier *f, const char *series, const char *name, const char *how) {
+    front_point x = {.series = series, .name = name, .how = how, .first = f->n};
+    f->point[f->points++] = x;
+}
+
+/* A folder of rollouts: a point for each iteration. */
+static almost_status front_folder(frontier *f, const char *folder, const char *series,
+                                  char **file, size_t files) {
+    for (size_t k = 0; k < files; k++) {
+        char path[CALL_PATH];
+        const json **row;
+        size_t n;
+        arena r; // a file's JSON is not needed longer than its rows
+        if (!path_join(path, sizeof path, folder, file[k]))
+            return fail(f->e->a, ALMOST_ERR_ARGUMENT, "%s: the path is too long", folder);
+        const char *name = slice_keep(&f->e->r, file[k], strcspn(file[k], "."));
+        if (!name) return ALMOST_ERR_MEMORY;
+        front_begin(f, series, name, "exact");
+        arena_init(&r, f->e->a);
+        almost_status s = record_rows(f->e->a, &r, path, &row, &n);
+        for (size_t i = 0; i < n && s == ALMOST_OK; i++) s = front_rollout(f, path, i, row[i]);
+        arena_free(&r);
+        if (s == ALMOST_OK)
+            s = progress(f->e->a, series, (int64_t)k + 1, (int64_t)files, "iterations judged");
+        TRY(s);
+    }
+    return ALMOST_OK;
+}
+
+/* The figure that eval kl wrote for these answers into a file of --kl, if there is one. */
+static almost_status front_measured(frontier *f, const char *name, front_point *x) {
+    const char *names = call_text(f->e->c, "kl"), *stem;
+    char path[CALL_PATH];
+    while (*names) {
+        const json **row;
+        size_t n;
+        TRY(fig_next(f->e, &names, path, &stem));
+        TRY(record_rows(f->e->a, &f->e->r, path, &row, &n));
+        for (size_t i = 0; i < n; i++) {
+            const json *m = json_get(row[i], "metric"), *who = json_get(row[i], "name");
+            const json *figure = json_get(row[i], "figure");
+            if (!json_is(m, JSON_STRING) || strcmp(m->s, "exact KL") ||
+                !json_is(who, JSON_STRING) || strcmp(who->s, name)) continue;
+            x->how = "exact";
+            TRY(front_number(f, path, i, figure, "mean", "a figure", &x->kl.mean));
+            TRY(front_number(f, path, i, figure, "low", "a figure", &x->kl.low));
+            TRY(front_number(f, path, i, figure, "high", "a figure", &x->kl.high));
+        }
+    }
+    return ALMOST_OK;
+}
+
+/* A file of answers: one point. Its distance is what eval kl measured, or else what
+ * best-of-n cannot exceed. */
+static almost_status front_answers(frontier *f, const char *path, const char *name,
+                                   const question_set *q, size_t n) {
+    const json **row;
+    const char **answer;
+    outcome *gold = arena_take(&f->e->r, n + 1, sizeof *gold);
+    size_t rows;
+    if (!gold) return ALMOST_ERR_MEMORY;
+    TRY(answers_read(f->e->a, &f->e->r, path, q->item, n, &answer));
+    TRY(record_rows(f->e->a, &f->e->r, path, &row, &rows));
+    front_begin(f, name, "answers", NULL);
+    front_point *x = &f->point[f->points - 1];
+    TRY(front_measured(f, name, x));
+    for (size_t i = 0; i < n; i++) {
+        const json *note = json_get(row[i], "metadata");
+        const char *ask = q->item[i].text;
+        double value[FRONT_MEASURES] = {0};
+        size_t kept;
+        TRY(front_number(f, path, i, note, "proxy", "a reward (answer --rm)",
+                         &value[FRONT_PROXY]));
+        if (!x->how || *x->how != 'e') {
+            x->how = "bound";
+            TRY(front_number(f, path, i, note, "kl_bound",
+                             "a bound (answer --best-of), or its figure in --kl",
+                             &value[FRONT_KL]));
+        }
+        TRY(bench_gold(f->e->a, f->e->j, &ask, &answer[i], NULL, 1, gold, &kept));
+        value[FRONT_GOLD] = (double)gold->credit / CREDIT;
+        if (kept) TRY(front_push(f, ask, value));
+    }
+    return ALMOST_OK;
+}
+
+/* "name": {"mean": .., "low": .., "high": ..}; root: of the square roots. */
+static void front_put(text *t, const char *name, const estimate *x, int root) {
+    const double v[3] = {x->mean, x->low, x->high};
+    static const char *const key[3] = {"mean", "low", "high"};
+    text_fmt(t, ", \"%s\": {", name);
+    for (int k = 0; k < 3; k++) {
+        text_fmt(t, "%s\"%s\": ", k ? ", " : "", key[k]);
+        text_f64(t, !root ? v[k] : v[k] > 0 ? m_sqrt(v[k]) : 0);
+    }
+    text_char(t, '}');
+}
+
+/* One row per point: gold is the figure; proxy, KL and its root stand beside it. */
+static almost_status front_rows(frontier *f) {
+    outcome *o = arena_take(&f->e->r, f->n + 1, sizeof *o);
+    if (!o) return ALMOST_ERR_MEMORY;
+    for (size_t p = 0; p < f->points; p++) {
+        front_point *x = &f->point[p];
+        estimate v[FRONT_MEASURES];
+        for (int k = 0; k < FRONT_MEASURES; k++) {
+            for (size_t i = 0; i < x->n; i++) {
+                o[i].cluster = f->reply[x->first + i].prompt;
+                o[i].credit = f->reply[x->first + i].value[k];
+            }
+            TRY(stat_estimate(f->e->a, o, x->n, f->e->seed, &v[k]));
+        }
+        if (x->kl.mean > 0 || x->kl.high > 0) v[FRONT_KL] = x->kl;
+        fig_row(f->e, "frontier", x->series, x->name, &v[FRONT_GOLD]);
+        f->e->rows.n--; // reopen the row
+        front_put(&f->e->rows, "proxy", &v[FRONT_PROXY], 0);
+        front_put(&f->e->rows, "kl", &v[FRONT_KL], 0);
+        front_put(&f->e->rows, "sqrt_kl", &v[FRONT_KL], 1);
+        text_fmt(&f->e->rows, ", \"kl_is\": \"%s\"}", x->how);
+        TRY(progress(f->e->a, "frontier", (int64_t)p + 1, (int64_t)f->points, "points"));
+    }
+    return ALMOST_OK;
+}
+
+/* Order of hashes, for numbering them. */
+static int front_order(const void *x, const void *y) {
+    uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Replies of the wanted points as gao wants them: prompts numbered from 0 in the order of
+ * their hashes. want: [points]. Returns how many prompts; *n replies, *m points. */
+static size_t front_numbered(const frontier *f, const uint8_t *want, gao_reply *out,
+                             uint32_t *hash, size_t *n, size_t *m) {
+    size_t prompts = 0;
+    *n = *m = 0;
+    for (size_t p = 0; p < f->points; p++) {
+        const front_point *x = &f->point[p];
+        for (size_t i = x->first; want[p] && i < x->first + x->n; i++) {
+            const front_reply *y = &f->reply[i];
+            gao_reply z = {y->prompt, (uint32_t)*m, y->value[FRONT_GOLD], y->value[FRONT_KL]};
+            hash[*n] = y->prompt;
+            out[(*n)++] = z;
+        }
+        *m += want[p];
+    }
+    qsort(hash, *n, sizeof *hash, front_order);
+    for (size_t i = 0; i < *n; i++)
+        if (!i || hash[i] != hash[prompts - 1]) hash[prompts++] = hash[i];
+    for (size_t i = 0; i < *n; i++) {
+        const uint32_t *at = bsearch(&out[i].prompt, hash, prompts, sizeof *hash, front_order);
+        out[i].prompt = at ? (uint32_t)(at - hash) : 0;
+    }
+    return prompts;
+}
+
+/* The curve through the wanted points, four rows; none where they do not determine one. */
+static almost_status front_fit(frontier *f, const char *name, int form, const uint8_t *want) {
+    gao_reply *row = arena_take(&f->e->r, f->n + 1, sizeof *row);
+    uint32_t *hash = arena_take(&f->e->r, f->n + 1, sizeof *hash);
+    gao_fit fit[3];
+    size_t n, m;
+    int found;
+    if (!row || !hash) return ALMOST_ERR_MEMORY;
+    size_t prompts = front_numbered(f, want, row, hash, &n, &m);
+    TRY(gao_bootstrap(f->e->a, row, n, m, prompts, form, f->e->seed, fit, &found));
+    for (int i = 0; i < GAO_ROWS && found; i++) {
+        estimate x = {.n = n, .clusters = prompts, .mean = fit[0].v[i], .low = fit[1].v[i],
+                      .high = fit[2].v[i]};
+        fig_row(f->e, form == GAO_RL ? "frontier d(a - b log d)" : "frontier d(a - b d)", name,
+                GAO_NAMES[i], &x);
+    }
+    return ALMOST_OK;
+}
+
+/* A curve for each folder of rollouts, one for all of them, one for best-of-n. */
+static almost_status front_fits(frontier *f) {
+    uint8_t *want = arena_take(&f->e->r, f->points + 1, 1);
+    size_t series = 0;
+    if (!want) return ALMOST_ERR_MEMORY;
+    for (size_t p = 0, q; p < f->points; p = q) {
+        for (q = p; q < f->points && f->point[q].series == f->point[p].series; q++) {}
+        if (!strcmp(f->point[p].name, "answers")) continue;
+        memset(want, 0, f->points);
+        memset(want + p, 1, q - p);
+        TRY(front_fit(f, f->point[p].series, GAO_RL, want));
+        series++;
+    }
+    for (int form = GAO_BEST_OF; form <= GAO_RL; form++) {
+        size_t some = 0;
+        for (size_t p = 0; p < f->points; p++) {
+            int answers = !strcmp(f->point[p].name, "answers");
+            want[p] = form == GAO_RL ? !answers : answers && *f->point[p].how == 'b';
+            some += want[p];
+        }
+        if (some && (form == GAO_BEST_OF || series > 1))
+            TRY(front_fit(f, form == GAO_RL ? "all rollouts" : "best-of-n", form, want));
+    }
+    return ALMOST_OK;
+}
+
+/* One name of --files, a folder of rollouts or a file of answers. */
+static almost_status front_read(frontier *f, const char *path, const char *name,
+                                const question_set *q, size_t n) {
+    char **file;
+    size_t files, kept = 0;
+    front_point *grown;
+    if (!dir_exists(path)) {
+        if (!q->n)
+            return fail(f->e->a, ALMOST_ERR_ARGUMENT, "eval: frontier: --prompts is missing: "
+                        "the questions that %s answers", path);
+        files = 1;
+    } else {
+        TRY(dir_list(f->e->a, &f->e->r, path, &file, &files));
+        for (size_t i = 0; i < files; i++)
+            if (text_ends(file[i], ".jsonl")) file[kept++] = file[i];
+        if (!(files = kept))
+            return fail(f->e->a, ALMOST_ERR_FORMAT, "%s: expected rollouts (000001.jsonl, ...), "
+                        "found none", path);
+    }
+    if (!(grown = arena_take(&f->e->r, f->points + files, sizeof *grown)))
+        return ALMOST_ERR_MEMORY;
+    if (f->points) memcpy(grown, f->point, f->points * sizeof *grown);
+    f->point = grown;
+    return kept ? front_folder(f, path, name, file, files) : front_answers(f, path, name, q, n);
+}
+
+/* The last part of a folder's path. */
+static almost_status front_folder_name(evaluation *e, const char *path, const char **name) {
+    size_t n = strlen(path), at;
+    while (n > 1 && path[n - 1] == '/') n--;
+    for (at = n; at && path[at - 1] != '/';) at--;
+    *name = slice_keep(&e->r, path + at, n - at);
+    return *name ? ALMOST_OK : ALMOST_ERR_MEMORY;
+}
+
+static almost_status fig_frontier(evaluation *e) {
+    const char *names = call_text(e->c, "files"), *name;
+    char path[CALL_PATH];
+    question_set q = {0};
+    frontier f = {.e = e};
+    int32_t most;
+    TRY(call_int32(e->c, "n", 1, 10000000, &most));
+    TRY(fig_judge(e));
+    if (*call_text(e->c, "prompts")) {
+        TRY(call_path(e->c, "prompts", path));
+        TRY(questions_load(e->a, &e->r, path, &q));
+    }
+    while (*names) {
+        TRY(fig_next(e, &names, path, &name));
+        if (dir_exists(path)) TRY(front_folder_name(e, path, &name)); // all of it: ppo-b0.05
+        TRY(front_read(&f, path, name, &q, MIN(q.n, (size_t)most)));
+    }
+    if (f.over) return fail(e->a, ALMOST_ERR_NUMERIC, "eval: a reward or KL is beyond 2^18");
+    TRY(front_rows(&f));
+    return front_fits(&f);
+}
+
 /* ---- mc1, hhh: language models on multiple choice and on pairs ---- */
 
 /* Runs one benchmark for every model of --models; fn writes the rows of one. */
@@ -22766,13 +23358,15 @@ static almost_status fig_kind(evaluation *e) {
         almost_status (*run)(evaluation *);
     } kinds[] = {{"replies", fig_replies}, {"pairs", fig_pairs},    {"rm", fig_rm},
                  {"gold", fig_gold},       {"answers", fig_answers}, {"mc1", fig_mc},
-                 {"hhh", fig_hhh},         {"gate", fig_gate},     {"judge", fig_agreement}};
+                 {"hhh", fig_hhh},         {"gate", fig_gate},     {"judge", fig_agreement},
+                 {"kl", fig_kl},           {"frontier", fig_frontier}};
     const char *kind = call_text(e->c, "kind");
     for (size_t i = 0; i < COUNT(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) return kinds[i].run(e);
     return fail(
         e->a, ALMOST_ERR_ARGUMENT,
-        "eval: expected replies, pairs, rm, gold, answers, mc1, hhh, gate or judge, found '%s'",
+        "eval: expected replies, pairs, rm, gold, answers, mc1, hhh, gate, judge, kl or "
+        "frontier, found '%s'",
         kind);
 }
 
@@ -23556,15 +24150,18 @@ static const command STAGE_COMMANDS[] = {
       SEED_OPTION}},
     {"eval",
      "kind",
-     "figures with intervals: replies, pairs, rm, gold, answers, mc1, hhh, gate or judge",
+     "figures with intervals: replies, pairs, rm, gold, answers, mc1, hhh, gate, judge, kl, "
+     "frontier",
      stage_eval,
      {{"kind", OPTION_TEXT, NULL,
-       "replies, pairs, rm, gold (answers alone), answers (and matches), mc1, hhh, gate or "
-       "judge"},
+       "replies, pairs, rm, gold (answers alone), answers (and matches), mc1, hhh, gate, "
+       "judge, kl or frontier"},
       {"files", OPTION_INS, NULL,
-       "what is judged: raw replies, comparisons, pairs, answers, questions"},
-      {"models", OPTION_INS, "", "rm: reward models; mc1, hhh, gate: language models"},
-      {"prompts", OPTION_INS, "", "replies: the prompts; answers: the questions"},
+       "what is judged: raw replies, comparisons, pairs, answers, questions, rollout folders"},
+      {"models", OPTION_INS, "",
+       "rm: reward models; mc1, hhh, gate: language models; kl: policy,reference"},
+      {"prompts", OPTION_INS, "", "replies: the prompts; answers, kl, frontier: the questions"},
+      {"kl", OPTION_INS, "", "frontier: figures of eval kl for the answers"},
       DATA_OPTION,
       {"n", OPTION_INT, "10000", "answers, gate: questions at most"},
       {"out", OPTION_OUT, "", "figures; default standard output"},
