@@ -23476,6 +23476,12 @@ static void results_row(text *t, const json *row) {
     text_char(t, '}');
 }
 
+/* One of the frontier's many points: on the page, not in the tables. */
+static int results_point(const json *row) {
+    const json *metric = json_get(row, "metric");
+    return metric && json_is(metric, JSON_STRING) && !strcmp(metric->s, "frontier");
+}
+
 typedef struct { text all, table, summary; } results_texts;
 
 static almost_status results_run(call *c, arena *r, results_texts *o) {
@@ -23499,6 +23505,7 @@ static almost_status results_run(call *c, arena *r, results_texts *o) {
         for (size_t i = 0; i < n; i++) {
             text_str(&o->all, made++ ? ",\n " : " ");
             results_row(&o->all, row[i]);
+            if (results_point(row[i])) continue;
             results_line(&o->table, row[i]);
             if (results_short(row[i])) results_line(&o->summary, row[i]);
         }
@@ -25772,8 +25779,9 @@ typedef struct { char *name; char sha[65]; } recipe_file;
 typedef struct {
     char *line;              /* canonical: command name=value ...             */
     char key[65];            /* SHA-256 of contract, line and inputs' digests */
-    recipe_file *in, *out;
-    size_t ins, outs;
+    recipe_file *in, *out;   /* out: of a folder the files in it              */
+    recipe_file *wants;      /* outputs as the line names them                */
+    size_t ins, outs, wanted;
     call c;                  /* ready to run                                  */
     int number;              /* of the line in the recipe, from 1             */
 } recipe_stage;
@@ -25948,8 +25956,11 @@ static almost_status recipe_command(recipe *p, const char *const *word, size_t n
         if (!s->c.value[i]) continue;
         if (kind == OPTION_IN || kind == OPTION_INS)
             st = recipe_files(p, &s->in, &s->ins, s->c.value[i]);
-        if (kind == OPTION_OUT) st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
+        if (kind == OPTION_OUT || kind == OPTION_DIR)
+            st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
     }
+    s->wants = s->out;
+    s->wanted = s->outs;
     for (size_t k = 0; k < s->outs && st == ALMOST_OK; k++)
         for (size_t i = 0; i < p->n && st == ALMOST_OK; i++)
             if (recipe_names(p->stage[i].out, p->stage[i].outs, s->out[k].name))
@@ -26047,7 +26058,32 @@ static almost_status recipe_key(recipe *p, recipe_stage *s) {
     return call_key(&s->c, s->key);
 }
 
+/* Lists what a stage writes as it is now: in place of a folder the .jsonl files in it. */
+static almost_status recipe_expand(recipe *p, recipe_stage *s) {
+    s->out = NULL;
+    s->outs = 0;
+    for (size_t i = 0; i < s->wanted; i++) {
+        char path[CALL_PATH], **file = NULL;
+        size_t n = 0;
+        text names;
+        TRY(call_resolve(&s->c, s->wants[i].name, path));
+        text_init(&names, p->a);
+        almost_status st = ALMOST_OK;
+        if (dir_exists(path)) st = dir_list(p->a, &p->r, path, &file, &n);
+        else text_str(&names, s->wants[i].name);
+        for (size_t k = 0; k < n; k++)
+            if (text_ends(file[k], ".jsonl"))
+                text_fmt(&names, "%s/%s,", s->wants[i].name, file[k]);
+        if (st == ALMOST_OK) st = text_status(&names);
+        if (st == ALMOST_OK && names.n) st = recipe_files(p, &s->out, &s->outs, names.s);
+        text_free(&names);
+        TRY(st);
+    }
+    return ALMOST_OK;
+}
+
 static almost_status recipe_outputs(recipe *p, recipe_stage *s) {
+    TRY(recipe_expand(p, s));
     for (size_t i = 0; i < s->outs; i++) {
         char path[CALL_PATH];
         TRY(call_resolve(&s->c, s->out[i].name, path));
@@ -26164,7 +26200,7 @@ static void sums_find(const char *sums, const char *name, size_t n, char sha[65]
 static int recipe_knows(const recipe *p, size_t end, const char *name) {
     for (size_t i = 0; i < end; i++)
         if (recipe_names(p->stage[i].in, p->stage[i].ins, name) ||
-            recipe_names(p->stage[i].out, p->stage[i].outs, name))
+            recipe_names(p->stage[i].wants, p->stage[i].wanted, name))
             return 1;
     return 0;
 }
@@ -26214,6 +26250,10 @@ static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
         const json *key = json_get(r, "key"), *outs = json_get(r, "outputs");
         if (!key || key->kind != JSON_STRING || key->n != 64 || memcmp(key->s, s->key, 64))
             continue;
+        if (recipe_expand(p, s) != ALMOST_OK || !outs || outs->n != s->outs) {
+            fail_clear(p->a);
+            return 0;
+        }
         for (size_t i = 0; i < s->outs; i++) {
             char path[CALL_PATH];
             const json *sha = outs ? json_get(outs, s->out[i].name) : NULL;
@@ -26232,9 +26272,9 @@ static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
 
 /* Makes the folder of each output file. */
 static almost_status recipe_folders(recipe *p, recipe_stage *s) {
-    for (size_t i = 0; i < s->outs; i++) {
+    for (size_t i = 0; i < s->wanted; i++) {
         char path[CALL_PATH];
-        TRY(call_resolve(&s->c, s->out[i].name, path));
+        TRY(call_resolve(&s->c, s->wants[i].name, path));
         char *slash = strrchr(path, '/');
         if (slash && slash != path) {
             *slash = 0;
@@ -26307,9 +26347,10 @@ static almost_status recipe_rate_say(recipe *p, const recipe_rate *all) {
 static almost_status recipe_sweep(recipe *p) {
     TRY(dir_sweep(p->a, p->folder));
     for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; k < p->stage[i].outs; k++) {
+        for (size_t k = 0; k < p->stage[i].wanted; k++) {
             char path[CALL_PATH];
-            TRY(call_resolve(&p->stage[i].c, p->stage[i].out[k].name, path));
+            TRY(call_resolve(&p->stage[i].c, p->stage[i].wants[k].name, path));
+            if (dir_exists(path)) TRY(dir_sweep(p->a, path));
             char *slash = strrchr(path, '/');
             if (slash) *slash = 0;
             if (slash && slash != path && dir_exists(path)) TRY(dir_sweep(p->a, path));
@@ -27096,6 +27137,25 @@ static almost_status kat_statistics(kat *k) {
     return ALMOST_OK;
 }
 
+/* Both curves through twelve points with their intervals. */
+static almost_status kat_frontier(kat *k) {
+    gao_reply row[240];
+    gao_fit fit[3];
+    int found;
+    for (uint32_t i = 0; i < 240; i++) {
+        uint64_t u = rng_draw(6, RNG_TEST, 0, i);
+        int64_t at = i / 20, noise = (int64_t)(u >> 40) % CREDIT;
+        gao_reply x = {i % 20 * 7 / 10, i / 20, at * CREDIT / 12 + noise - at * at * CREDIT / 200,
+                       at ? at * at * CREDIT / 9 + noise : 0};
+        row[i] = x;
+    }
+    for (int form = GAO_BEST_OF; form <= GAO_RL; form++) {
+        TRY(gao_bootstrap(k->a, row, 240, 12, 14, form, 1, fit, &found));
+        for (int i = 0; i < 3 * GAO_ROWS; i++) kat_f64(k, fit[i / GAO_ROWS].v[i % GAO_ROWS]);
+    }
+    return ALMOST_OK;
+}
+
 static almost_status kat_sampling(kat *k) {
     enum { V = 700 };
     sample_room room;
@@ -27561,6 +27621,7 @@ static const struct { const char *name; almost_status (*run)(kat *); size_t by;
                  {"ties", kat_ties, 0},
                  {"advantages", kat_advantages, 0},
                  {"statistics", kat_statistics, 0},
+                 {"frontier", kat_frontier, 0},
                  {"filters", kat_filters, 0},
                  {"initial-weights", kat_initial, 0},
                  {"tokenizer", kat_tokenizer, 0},
