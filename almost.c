@@ -25069,7 +25069,151 @@ static void page_frontier_gold(page *p, const page_path *w, size_t n, double far
     page_plot_end(p, far);
 }
 
+/* ---- the same from eval frontier: every iteration judged, other arms on the same axes ---- */
+
+#define FRONT_SERIES 24 /* names told apart; the rest share the last one's colour */
+
+typedef struct {
+    const char *name[FRONT_SERIES];
+    size_t n, points;
+    double far, best_far;        /* the largest sqrt(KL) of all, and of best-of-n */
+    double low[2], high[2];      /* of gold [0] and proxy [1]                     */
+} page_front;
+
+/* Of one point: sqrt(KL), and gold or proxy. */
+static double page_front_x(const json *row) {
+    return page_value(json_get(row, "sqrt_kl"), "mean");
+}
+static page_figure page_front_y(const json *row, int proxy) {
+    const json *o = json_get(row, proxy ? "proxy" : "figure");
+    page_figure f = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0, 0};
+    f.found = page_has(f.mean) && page_has(f.low) && page_has(f.high) &&
+              page_has(page_front_x(row));
+    return f;
+}
+
+/* The number of a point's series by name, a new one if there is room. Where only a bound of
+ * the KL is known it is best-of-n. */
+static size_t page_front_series(page_front *w, const json *row) {
+    int bound = !strcmp(page_text(row, "kl_is"), "bound");
+    const char *name = bound ? "best-of-n" : page_text(row, "name");
+    size_t i = 0;
+    if (bound) w->best_far = MAX(w->best_far, page_front_x(row));
+    while (i < w->n && strcmp(w->name[i], name)) i++;
+    if (i == FRONT_SERIES) return i - 1;
+    if (i == w->n) w->name[w->n++] = name;
+    return i;
+}
+
+/* Series and ranges of all points. */
+static void page_front_scan(const page *p, page_front *w) {
+    memset(w, 0, sizeof *w);
+    w->far = 0.1;
+    for (int k = 0; k < 2; k++) w->low[k] = 1e300, w->high[k] = -1e300;
+    for (size_t i = 0; i < p->rows; i++) {
+        if (!page_row_is(p->row[i], "frontier", NULL, NULL)) continue;
+        page_figure f[2] = {page_front_y(p->row[i], 0), page_front_y(p->row[i], 1)};
+        if (!f[0].found || !f[1].found) continue;
+        page_front_series(w, p->row[i]);
+        w->points++;
+        w->far = MAX(w->far, page_front_x(p->row[i]));
+        for (int k = 0; k < 2; k++) {
+            w->low[k] = MIN(w->low[k], MIN(f[k].low, f[k].mean));
+            w->high[k] = MAX(w->high[k], MAX(f[k].high, f[k].mean));
+        }
+    }
+    for (int k = 0; k < 2; k++)
+        if (!(w->high[k] > w->low[k])) w->high[k] = w->low[k] + 1;
+}
+
+/* A fitted curve of gold up to the distance `end`, and where it turns. */
+static void page_front_curve(page *p, const page_front *w, const char *metric, int form,
+                             const char *name, double end) {
+    double v[GAO_ROWS], room = w->high[0] - w->low[0];
+    for (int i = 0; i < GAO_ROWS; i++) {
+        page_figure f = page_find(p, metric, name, GAO_NAMES[i]);
+        if (!f.found) return;
+        v[i] = f.mean;
+    }
+    page_put(p, PAGE_BOX "<polyline class=\"k5\" points=\"");
+    for (int i = 0; i <= 40; i++) {
+        double d = end * i / 40;
+        double y = v[0] + f64_keep(d * v[1]) - f64_keep(v[2] * gao_bend(form, d));
+        page_put(p, "%k,%k ", d / w->far, (w->high[0] - y) / room);
+    }
+    page_put(p, "\"/></svg>");
+    if (v[3] > 0 && v[3] < end)
+        page_put(p, "<line class=\"ref\" x1=\"%x\" x2=\"%x\" y1=\"0\" y2=\"100%%\"/>",
+                 v[3] / w->far, v[3] / w->far);
+}
+
+/* One of the two panels: points of all series with their intervals; on gold the curves. */
+static void page_front_panel(page *p, page_front *w, int proxy) {
+    double room = w->high[proxy] - w->low[proxy];
+    page_plot(p, "tall", proxy ? "proxy: mean score of the reward model"
+                               : "gold: mean score of the judge", w->low[proxy], w->high[proxy]);
+    for (size_t i = 0; i < p->rows; i++) {
+        page_figure f = page_front_y(p->row[i], proxy);
+        if (!f.found || !page_row_is(p->row[i], "frontier", NULL, NULL)) continue;
+        int colour = (int)(page_front_series(w, p->row[i]) % 6);
+        int answers = !strcmp(page_text(p->row[i], "group"), "answers");
+        double x = page_front_x(p->row[i]) / w->far;
+        page_put(p, "<line class=\"k%i\" opacity=\".35\" x1=\"%x\" x2=\"%x\" y1=\"%x\" y2=\"%x\""
+                 "/><circle class=\"k%i\" cx=\"%x\" cy=\"%x\" r=\"%r\"/>", colour, x, x,
+                 (w->high[proxy] - f.low) / room, (w->high[proxy] - f.high) / room, colour, x,
+                 (w->high[proxy] - f.mean) / room, answers ? "4.5" : "2.5");
+    }
+    if (!proxy) {
+        int all = page_find(p, "frontier d(a - b log d)", "all rollouts", "a").found;
+        page_front_curve(p, w, "frontier d(a - b log d)", GAO_RL, all ? "all rollouts" : NULL,
+                         w->far);
+        page_front_curve(p, w, "frontier d(a - b d)", GAO_BEST_OF, "best-of-n", w->best_far);
+    }
+    page_plot_end(p, w->far);
+}
+
+/* The fits as a table: a, b and the turning point with their intervals. */
+static void page_front_table(page *p) {
+    static const char *const metric[2] = {"frontier d(a - b d)", "frontier d(a - b log d)"};
+    page_put(p, "<h3>Fitted curves of gold</h3>\n<div class=\"wide\"><table><tr><th></th><th>form"
+             "</th><th>gold at 0</th><th>a</th><th>b</th><th>turns at &radic;KL</th></tr>\n");
+    for (size_t i = 0; i < p->rows; i++)
+        for (int k = 0; k < 2; k++) {
+            const char *name = page_text(p->row[i], "name");
+            if (!page_row_is(p->row[i], metric[k], NULL, GAO_NAMES[0])) continue;
+            page_put(p, "<tr><td>%s</td><td>%s</td>", name, metric[k] + 9);
+            for (int j = 0; j < GAO_ROWS; j++) {
+                page_figure f = page_find(p, metric[k], name, GAO_NAMES[j]);
+                double v[3] = {f.mean, f.low, f.high};
+                static const char *const before[3] = {"<td>", "<br><span class=\"soft\">", " to "};
+                for (int x = 0; x < 3; x++) {
+                    page_put(p, "%r", before[x]);
+                    if (j == 3 && v[x] >= GAO_NEVER) page_put(p, "never");
+                    else page_number(&p->t, v[x], j == 3 ? 2 : 4);
+                }
+                page_put(p, "</span></td>");
+            }
+            page_put(p, "</tr>\n");
+        }
+    page_put(p, "</table></div>\n");
+}
+
+static void page_front_all(page *p, page_front *w) {
+    page_put(p, "<h3>Every iteration, and other arms</h3>\n<div class=\"grid two\">\n");
+    page_front_panel(p, w, 1);
+    page_front_panel(p, w, 0);
+    page_put(p, "</div><p class=\"key\">");
+    for (size_t i = 0; i < w->n; i++)
+        page_put(p, "<span class=\"t%i\"><b>%s</b></span> ", (int)(i % 6), w->name[i]);
+    page_put(p, "</p><p class=\"soft sans\">%z points with bootstrap intervals over prompts; small "
+             "dots: an iteration of PPO, exact KL; large: answers, exact KL or (best-of-n) its "
+             "bound log n &minus; (n &minus; 1)/n. Curves: least squares; dotted: where they turn."
+             "</p>\n", w->points);
+    page_front_table(p);
+}
+
 static almost_status page_frontier(page *p) {
+    page_front front;
     size_t n = 0, most = 0;
     double far = 0.1;
     for (const json *s = NULL; (s = page_stage(p, s, "ppo"));) most++;
@@ -25094,6 +25238,8 @@ static almost_status page_frontier(page *p) {
                      w[k].name, w[k].end);
         page_put(p, "</p>\n");
     } else page_missing(p, "metrics of PPO", "almost ppo with metrics=");
+    page_front_scan(p, &front);
+    if (front.points) page_front_all(p, &front);
     return ALMOST_OK;
 }
 
