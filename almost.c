@@ -18954,6 +18954,128 @@ static void stat_calibration(const double *difference, size_t n, calibration *c)
     }
 }
 
+/* ---- Gold against distance (Gao et al. 2022): with d = sqrt(KL),
+ *   R(d) = start + d (a - b d)      for best-of-n,
+ *   R(d) = start + d (a - b log d)  for reinforcement learning;
+ * least squares over points weighted by their number of replies, in binary64. `turn` is
+ * where R stops rising, GAO_NEVER if that is beyond every use. */
+
+enum { GAO_BEST_OF, GAO_RL, GAO_ROWS = 4, GAO_DRAWS = 2000 };
+#define GAO_NEVER 1000.0
+
+typedef struct { double v[GAO_ROWS]; } gao_fit; /* start, a, b, turn */
+static const char *const GAO_NAMES[GAO_ROWS] = {"gold at 0", "a", "b", "turning point"};
+
+/* One reply: its prompt's number, its point's, gold and KL in units of 1/CREDIT. */
+typedef struct { uint32_t prompt, point; int64_t gold, kl; } gao_reply;
+
+/* What multiplies -b at distance d. */
+static double gao_bend(int form, double d) {
+    if (form == GAO_BEST_OF) return f64_keep(d * d);
+    return d > 0 ? f64_keep(d * (double)m_log((float)d)) : 0;
+}
+
+/* Where the slope, a - 2 b d or a - b - b log d, first is not above zero. */
+static double gao_turn(int form, double a, double b) {
+    if (!(b > 0)) return a > 0 ? GAO_NEVER : 0;
+    if (form == GAO_BEST_OF) return a > 0 ? MIN(a / (2 * b), GAO_NEVER) : 0;
+    double x = a / b - 1;
+    return x > 6.5 ? GAO_NEVER : (double)m_exp((float)MAX(x, -80.0));
+}
+
+/* Solves three equations m[i][0..2] x = m[i][3] by elimination with the largest pivot of
+ * each column; the answer is left in m[i][3]. 0: they do not determine x. */
+static int gao_solve(double m[3][4]) {
+    for (int c = 0; c < 3; c++) {
+        int p = c;
+        for (int r = c + 1; r < 3; r++)
+            if (m[r][c] * m[r][c] > m[p][c] * m[p][c]) p = r;
+        if (!(m[p][c] * m[p][c] > 1e-20)) return 0;
+        for (int k = 0; k < 4; k++) {
+            double t = m[p][k];
+            m[p][k] = m[c][k];
+            m[c][k] = t;
+        }
+        for (int r = 0; r < 3; r++) {
+            double f = r == c ? 0 : m[r][c] / m[c][c];
+            for (int k = c; k < 4 && r != c; k++) m[r][k] -= f64_keep(f * m[c][k]);
+        }
+    }
+    for (int r = 0; r < 3; r++) m[r][3] /= m[r][r];
+    return 1;
+}
+
+/* Sums of one point: replies, and their gold and KL. */
+typedef struct { int64_t n, gold, kl; } gao_point;
+
+/* The fit to these points; those without replies do not count. */
+static int gao_fit_points(int form, const gao_point *x, size_t points, gao_fit *out) {
+    double m[3][4] = {{0}}, all = 0;
+    for (size_t i = 0; i < points; i++) all += (double)x[i].n;
+    for (size_t i = 0; i < points; i++) {
+        if (!x[i].n) continue;
+        double many = (double)x[i].n, kl = (double)x[i].kl / (many * CREDIT);
+        double d = kl > 0 ? m_sqrt(kl) : 0, y = (double)x[i].gold / (many * CREDIT);
+        double basis[4] = {1, d, -gao_bend(form, d), y};
+        for (int r = 0; r < 3; r++)
+            for (int k = 0; k < 4; k++)
+                m[r][k] += f64_keep(f64_keep(basis[r] * basis[k]) * (many / all));
+    }
+    if (!gao_solve(m)) return 0;
+    for (int r = 0; r < 3; r++) out->v[r] = m[r][3];
+    out->v[3] = gao_turn(form, out->v[1], out->v[2]);
+    return 1;
+}
+
+/* The points' sums when prompt k counts times[k] times. */
+static void gao_sums(const gao_reply *row, size_t n, const uint32_t *times, gao_point *x,
+                     size_t points) {
+    memset(x, 0, points * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        gao_point *p = &x[row[i].point];
+        int64_t w = times[row[i].prompt];
+        p->n += w;
+        p->gold += w * row[i].gold;
+        p->kl += w * row[i].kl;
+    }
+}
+
+/* Fit of n replies at `points` points, and percentile intervals by resampling whole prompts,
+ * rng_at(seed, RNG_BOOTSTRAP, b), over all points at once, both axes included. Resamples
+ * that determine no curve are left out. *found = 0: neither do the replies themselves. */
+static almost_status gao_bootstrap(almost *a, const gao_reply *row, size_t n, size_t points,
+                                   size_t prompts, int form, uint64_t seed, gao_fit out[3],
+                                   int *found) {
+    arena r;
+    arena_init(&r, a);
+    uint32_t *times = arena_take(&r, prompts + 1, sizeof *times);
+    gao_point *x = arena_take(&r, points + 1, sizeof *x);
+    double *value = arena_take(&r, GAO_ROWS * GAO_DRAWS, sizeof *value);
+    size_t m = 0;
+    almost_status s = times && x && value ? ALMOST_OK : ALMOST_ERR_MEMORY;
+    for (size_t k = 0; k < prompts && s == ALMOST_OK; k++) times[k] = 1;
+    if (s == ALMOST_OK) gao_sums(row, n, times, x, points);
+    *found = s == ALMOST_OK && gao_fit_points(form, x, points, &out[0]);
+    for (uint64_t b = 0; b < GAO_DRAWS && *found; b++) {
+        rng g = rng_at(seed, RNG_BOOTSTRAP, b);
+        gao_fit fit;
+        memset(times, 0, prompts * sizeof *times);
+        for (size_t k = 0; k < prompts; k++) times[rng_below(&g, prompts)]++;
+        gao_sums(row, n, times, x, points);
+        if (!gao_fit_points(form, x, points, &fit)) continue;
+        for (int i = 0; i < GAO_ROWS; i++) value[i * GAO_DRAWS + (int)m] = fit.v[i];
+        m++;
+    }
+    for (int i = 0; i < GAO_ROWS && *found; i++) {
+        double *v = value + i * GAO_DRAWS;
+        stat_sort(v, m);
+        out[1].v[i] = m ? v[m / 40] : out[0].v[i];
+        out[2].v[i] = m ? v[m - 1 - m / 40] : out[0].v[i];
+    }
+    arena_free(&r);
+    return s;
+}
+
 /* Estimates of every group and, last, of all items. out: [groups + 1]. */
 static almost_status stat_groups(almost *a, const outcome *o, size_t n, size_t groups,
                                  uint64_t seed, estimate *out) {
@@ -19935,6 +20057,92 @@ static almost_status bench_logprobs(model *m, const char *stage, const char *con
     return st;
 }
 
+/* ---- Exact KL of answers: how far a policy is from where it began ---- */
+
+/* One reply, its end token included (a reply that was cut off is treated as if it had one):
+ * *kl = the sum over its tokens of KL(policy, reference) of the next token at temperature 1. */
+static almost_status bench_kl_one(model *const m[2], decoder *const d[2], arena *r, ids *all,
+                                  const char *prompt, const char *reply, double *kl) {
+    size_t target, v = (size_t)m[0]->s.vocab;
+    float *logits[2];
+    ids_clear(all);
+    TRY(bench_ids(m[0], prompt, reply, 1, QUIRKS_FIXED, all, &target));
+    size_t n = all->n - 1, rows = all->n - target;
+    const int32_t *id = all->v;
+    float *tmp = arena_take(r, 4 * v, sizeof *tmp);
+    if (!tmp) return ALMOST_ERR_MEMORY;
+    for (int k = 0; k < 2; k++) {
+        if (!(logits[k] = arena_take(r, rows, v * sizeof *tmp))) return ALMOST_ERR_MEMORY;
+        TRY(ppo_run_group(m[k], d[k], &id, &n, &rows, 1, logits[k], NULL));
+    }
+    *kl = 0;
+    for (size_t i = 0; i < rows; i++) {
+        ppo_row row;
+        if (!ppo_compare_rows(m[0]->a->k, logits[0] + i * v, logits[1] + i * v, v, 1.0f,
+                              id[target + i], tmp, &row))
+            return fail(m[0]->a, ALMOST_ERR_NUMERIC, "eval: a logit is not finite");
+        *kl += row.kl;
+    }
+    return ALMOST_OK;
+}
+
+/* The same of an answer: the mean over its turns. */
+static almost_status bench_kl_answer(model *const m[2], decoder *const d[2], arena *r,
+                                     const char *ask, const char *answer, double *kl) {
+    slice q[TURNS_MOST], reply[TURNS_MOST];
+    size_t n = turns_split(ask, TURNS_MOST, q), turns = turns_split(answer, n, reply);
+    text prompt, said;
+    ids all;
+    almost_status s = ALMOST_OK;
+    ids_init(&all, r->a);
+    text_init(&prompt, r->a);
+    text_init(&said, r->a);
+    *kl = 0;
+    for (size_t k = 0; k < turns && s == ALMOST_OK; k++) {
+        double one = 0;
+        text_clear(&prompt);
+        text_clear(&said);
+        turns_transcript(&prompt, q, reply, k);
+        text_str(&prompt, SAY_ASSISTANT);
+        dialogue_reply(&said, reply[k].s, reply[k].n);
+        s = text_status(&prompt);
+        if (s == ALMOST_OK) s = text_status(&said);
+        if (s == ALMOST_OK) s = bench_kl_one(m, d, r, &all, prompt.s, said.s, &one);
+        *kl += one / (double)turns;
+    }
+    text_free(&said);
+    text_free(&prompt);
+    ids_free(&all);
+    return s;
+}
+
+/* kl[i] of n answers, in nats per reply. */
+static almost_status bench_kl(model *policy, model *reference, const char *const *ask,
+                              const char *const *answer, size_t n, double *kl) {
+    model *const m[2] = {policy, reference};
+    decoder *d[2] = {NULL, NULL};
+    arena r;
+    if (policy->s.vocab != reference->s.vocab || policy->s.context > reference->s.context)
+        return fail(policy->a, ALMOST_ERR_ARGUMENT, "eval: policy and reference have %d and "
+                    "%d tokens in their vocabularies; both must read the same tokens",
+                    (int)policy->s.vocab, (int)reference->s.vocab);
+    arena_init(&r, policy->a);
+    almost_status s = decoder_open(policy, &d[0]);
+    if (s == ALMOST_OK) s = decoder_open(reference, &d[1]);
+    for (size_t i = 0; i < n && s == ALMOST_OK; i++) {
+        arena_mark mark = arena_here(&r);
+        s = fail_at(policy->a, bench_kl_answer(m, d, &r, ask[i], answer[i], &kl[i]),
+                    "eval: answer %zu", i + 1);
+        arena_reset(&r, mark);
+        if (s == ALMOST_OK)
+            s = progress(policy->a, "eval kl", (int64_t)i + 1, (int64_t)n, "answers");
+    }
+    decoder_close(d[0]);
+    decoder_close(d[1]);
+    arena_free(&r);
+    return s;
+}
+
 /* ---- The benchmarks on models ---- */
 
 /* Room for n prompts and replies, and for the numbers that come back. */
@@ -20368,8 +20576,8 @@ static int text_ends(const char *s, const char *end) {
     return n >= m && !strcmp(s + n - m, end);
 }
 
-/* Appends the lines "digest  PREFIXname" of the .txt and .json files of a folder, sorted by
- * name. Recipes and published digests in the same folder are not inputs. */
+/* Appends the lines "digest  PREFIXname" of the .txt, .json and .jsonl files of a folder,
+ * sorted by name. Recipes and published digests in the same folder are not inputs. */
 static almost_status call_list_folder(almost *a, const char *path, const char *prefix,
                                       text *list) {
     arena r;
@@ -20380,7 +20588,8 @@ static almost_status call_list_folder(almost *a, const char *path, const char *p
     for (size_t i = 0; i < n && s == ALMOST_OK; i++) {
         char file[CALL_PATH], one[65], *bytes;
         size_t size;
-        if (!text_ends(names[i], ".txt") && !text_ends(names[i], ".json")) continue;
+        if (!text_ends(names[i], ".txt") && !text_ends(names[i], ".json") &&
+            !text_ends(names[i], ".jsonl")) continue;
         if (!path_join(file, sizeof file, path, names[i]))
             s = fail(a, ALMOST_ERR_LIMIT, "%s: the path of %s is too long", path, names[i]);
         else if ((s = file_read(a, file, &bytes, &size)) == ALMOST_OK) {
@@ -22340,7 +22549,7 @@ static almost_status answer_best(const call *c, arena *r, speaker *who, best_voi
     return ALMOST_OK;
 }
 
-/* The notes of all questions: means over their turns, and the bound of all their turns. */
+/* The notes of all questions: means over their turns. */
 static void answer_notes(const call *c, const best_voice *v, const question *q, size_t n) {
     slice parts[TURNS_MOST];
     for (size_t i = 0; v->note && i < n; i++) {
@@ -22349,7 +22558,7 @@ static void answer_notes(const call *c, const best_voice *v, const question *q, 
         v->note[i].proxy /= (double)turns;
         if (!*call_text(c, "best-of")) continue;
         v->note[i].best_of = (int32_t)v->n;
-        v->note[i].kl_bound = (double)turns * answer_kl_bound((int32_t)v->n);
+        v->note[i].kl_bound = answer_kl_bound((int32_t)v->n);
     }
 }
 
@@ -22808,6 +23017,389 @@ static almost_status fig_answers(evaluation *e) {
     return fig_matches(e, &t);
 }
 
+/* ---- kl: how far a policy's answers are from what its reference would have said ---- */
+
+/* A quantity as a credit; 0 and *st set where it is not finite or beyond 2^18. */
+static int64_t fig_credit(double x, int *over) {
+    if (!(x > -262144.0 && x < 262144.0)) {
+        *over = 1;
+        return 0;
+    }
+    return (int64_t)(f64_keep(x * CREDIT) + (x < 0 ? -0.5 : 0.5));
+}
+
+static almost_status fig_kl_of(evaluation *e, model *policy, model *reference) {
+    fig_contest t = {0};
+    question_set q;
+    int over = 0;
+    TRY(fig_contest_read(e, &t, &q));
+    double *kl = arena_take(&e->r, t.n + 1, sizeof *kl);
+    outcome *o = arena_take(&e->r, t.n + 1, sizeof *o);
+    if (!kl || !o) return ALMOST_ERR_MEMORY;
+    for (size_t f = 0; f < t.systems; f++) {
+        TRY(bench_kl(policy, reference, t.ask, t.answer[f], t.n, kl));
+        for (size_t i = 0; i < t.n; i++) {
+            o[i].cluster = (uint32_t)i;
+            o[i].credit = fig_credit(kl[i], &over);
+        }
+        if (over) return fail(e->a, ALMOST_ERR_NUMERIC, "eval: a KL is beyond 2^18");
+        TRY(fig_outcomes(e, "exact KL", t.name[f], "all", o, t.n));
+    }
+    return ALMOST_OK;
+}
+
+/* Per answer file of one policy: mean exact KL to the reference, nats per reply. */
+static almost_status fig_kl(evaluation *e) {
+    const char *names = call_text(e->c, "models"), *name;
+    char path[CALL_PATH];
+    model *m[2] = {NULL, NULL};
+    almost_status s = ALMOST_OK;
+    if (fig_count(names) != 2)
+        return fail(e->a, ALMOST_ERR_ARGUMENT,
+                    "eval: kl: --models: expected a policy and its reference, found %zu names",
+                    fig_count(names));
+    for (int k = 0; k < 2 && s == ALMOST_OK; k++) {
+        s = fig_next(e, &names, path, &name);
+        if (s == ALMOST_OK) s = stage_load(e->a, path, NEED_ENDS, &m[k]);
+    }
+    if (s == ALMOST_OK) s = fig_kl_of(e, m[0], m[1]);
+    model_free(m[0]);
+    model_free(m[1]);
+    return s;
+}
+
+/* ---- frontier: proxy and gold against distance, of rollouts and of answers ---- */
+
+enum { FRONT_PROXY, FRONT_GOLD, FRONT_KL, FRONT_MEASURES };
+
+/* One reply: its prompt (a hash), and what it was worth in units of 1/CREDIT. */
+typedef struct { uint32_t prompt; int64_t value[FRONT_MEASURES]; } front_reply;
+
+/* Replies that belong together: an iteration of PPO, or a file of answers. */
+typedef struct {
+    const char *series, *name, *how; /* how the KL is known: exact, or a bound */
+    size_t first, n;                 /* its replies                            */
+    estimate kl;                     /* of answers measured by eval kl         */
+} front_point;
+
+typedef struct {
+    evaluation *e;
+    front_reply *reply;
+    size_t n, room;
+    front_point *point;
+    size_t points;
+    int over;
+} frontier;
+
+/* The number of a key; refused when there is none. */
+static almost_status front_number(const frontier *f, const char *path, size_t row,
+                                  const json *o, const char *key, const char *expected,
+                                  double *out) {
+    const json *v = json_get(o, key);
+    if (!v || !json_is(v, JSON_NUMBER)) return record_bad(f->e->a, path, row, key, expected);
+    *out = v->num;
+    return ALMOST_OK;
+}
+
+static almost_status front_push(frontier *f, const char *prompt, const double value[3]) {
+    if (f->n == f->room) {
+        size_t room = f->room ? 2 * f->room : 1024;
+        front_reply *grown = arena_take(&f->e->r, room, sizeof *grown);
+        if (!grown) return ALMOST_ERR_MEMORY;
+        if (f->n) memcpy(grown, f->reply, f->n * sizeof *grown);
+        f->reply = grown;
+        f->room = room;
+    }
+    front_reply *x = &f->reply[f->n++];
+    x->prompt = fig_cluster(prompt);
+    for (int k = 0; k < FRONT_MEASURES; k++) x->value[k] = fig_credit(value[k], &f->over);
+    f->point[f->points - 1].n++;
+    return ALMOST_OK;
+}
+
+/* One reply of PPO: what the reward model said, what the judge says, how far it was. Prompts
+ * outside the judge's grammar are left out. */
+static almost_status front_rollout(frontier *f, const char *path, size_t i, const json *row) {
+    const json *prompt = json_get(row, "prompt"), *said = json_get(row, "text");
+    double value[FRONT_MEASURES];
+    judge_score score;
+    text one;
+    const char *cut;
+    if (!json_is(prompt, JSON_STRING) || !json_is(said, JSON_STRING))
+        return record_bad(f->e->a, path, i, "prompt and text", "strings, as ppo writes them");
+    TRY(front_number(f, path, i, row, "raw", "the reward model's score", &value[FRONT_PROXY]));
+    TRY(front_number(f, path, i, row, "kl_exact", "the reply's KL", &value[FRONT_KL]));
+    size_t n = reply_cut(said->s, strlen(said->s), &cut);
+    text_init(&one, f->e->a);
+    text_put(&one, cut, n);
+    almost_status s = text_status(&one);
+    if (s == ALMOST_OK) judge_reply(f->e->j, prompt->s, one.s ? one.s : "", &score);
+    text_free(&one);
+    TRY(s);
+    if (!(score.flags & JUDGE_UNDERSTOOD)) return ALMOST_OK;
+    value[FRONT_GOLD] = (double)score.total / 1000.0;
+    return front_push(f, prompt->s, value);
+}
+
+/* The next point; how: see front_point. */
+static void front_begin(frontier *f, const char *series, const char *name, const char *how) {
+    front_point x = {.series = series, .name = name, .how = how, .first = f->n};
+    f->point[f->points++] = x;
+}
+
+/* A folder of rollouts: a point for each iteration. */
+static almost_status front_folder(frontier *f, const char *folder, const char *series,
+                                  char **file, size_t files) {
+    for (size_t k = 0; k < files; k++) {
+        char path[CALL_PATH];
+        const json **row;
+        size_t n;
+        arena r; // a file's JSON is not needed longer than its rows
+        if (!path_join(path, sizeof path, folder, file[k]))
+            return fail(f->e->a, ALMOST_ERR_ARGUMENT, "%s: the path is too long", folder);
+        const char *name = slice_keep(&f->e->r, file[k], strcspn(file[k], "."));
+        if (!name) return ALMOST_ERR_MEMORY;
+        front_begin(f, series, name, "exact");
+        arena_init(&r, f->e->a);
+        almost_status s = record_rows(f->e->a, &r, path, &row, &n);
+        for (size_t i = 0; i < n && s == ALMOST_OK; i++) s = front_rollout(f, path, i, row[i]);
+        arena_free(&r);
+        if (s == ALMOST_OK)
+            s = progress(f->e->a, series, (int64_t)k + 1, (int64_t)files, "iterations judged");
+        TRY(s);
+    }
+    return ALMOST_OK;
+}
+
+/* The figure that eval kl wrote for these answers into a file of --kl, if there is one. */
+static almost_status front_measured(frontier *f, const char *name, front_point *x) {
+    const char *names = call_text(f->e->c, "kl"), *stem;
+    char path[CALL_PATH];
+    while (*names) {
+        const json **row;
+        size_t n;
+        TRY(fig_next(f->e, &names, path, &stem));
+        TRY(record_rows(f->e->a, &f->e->r, path, &row, &n));
+        for (size_t i = 0; i < n; i++) {
+            const json *m = json_get(row[i], "metric"), *who = json_get(row[i], "name");
+            const json *figure = json_get(row[i], "figure");
+            if (!json_is(m, JSON_STRING) || strcmp(m->s, "exact KL") ||
+                !json_is(who, JSON_STRING) || strcmp(who->s, name)) continue;
+            x->how = "exact";
+            TRY(front_number(f, path, i, figure, "mean", "a figure", &x->kl.mean));
+            TRY(front_number(f, path, i, figure, "low", "a figure", &x->kl.low));
+            TRY(front_number(f, path, i, figure, "high", "a figure", &x->kl.high));
+        }
+    }
+    return ALMOST_OK;
+}
+
+/* A file of answers: one point. Its distance is what eval kl measured, or else what
+ * best-of-n cannot exceed. */
+static almost_status front_answers(frontier *f, const char *path, const char *name,
+                                   const question_set *q, size_t n) {
+    const json **row;
+    const char **answer;
+    outcome *gold = arena_take(&f->e->r, n + 1, sizeof *gold);
+    size_t rows;
+    if (!gold) return ALMOST_ERR_MEMORY;
+    TRY(answers_read(f->e->a, &f->e->r, path, q->item, n, &answer));
+    TRY(record_rows(f->e->a, &f->e->r, path, &row, &rows));
+    front_begin(f, name, "answers", NULL);
+    front_point *x = &f->point[f->points - 1];
+    TRY(front_measured(f, name, x));
+    for (size_t i = 0; i < n; i++) {
+        const json *note = json_get(row[i], "metadata");
+        const char *ask = q->item[i].text;
+        double value[FRONT_MEASURES] = {0};
+        size_t kept;
+        TRY(front_number(f, path, i, note, "proxy", "a reward (answer --rm)",
+                         &value[FRONT_PROXY]));
+        if (!x->how || *x->how != 'e') {
+            x->how = "bound";
+            TRY(front_number(f, path, i, note, "kl_bound",
+                             "a bound (answer --best-of), or its figure in --kl",
+                             &value[FRONT_KL]));
+        }
+        TRY(bench_gold(f->e->a, f->e->j, &ask, &answer[i], NULL, 1, gold, &kept));
+        value[FRONT_GOLD] = (double)gold->credit / CREDIT;
+        if (kept) TRY(front_push(f, ask, value));
+    }
+    return ALMOST_OK;
+}
+
+/* "name": {"mean": .., "low": .., "high": ..}; root: of the square roots. */
+static void front_put(text *t, const char *name, const estimate *x, int root) {
+    const double v[3] = {x->mean, x->low, x->high};
+    static const char *const key[3] = {"mean", "low", "high"};
+    text_fmt(t, ", \"%s\": {", name);
+    for (int k = 0; k < 3; k++) {
+        text_fmt(t, "%s\"%s\": ", k ? ", " : "", key[k]);
+        text_f64(t, !root ? v[k] : v[k] > 0 ? m_sqrt(v[k]) : 0);
+    }
+    text_char(t, '}');
+}
+
+/* One row per point: gold is the figure; proxy, KL and its root stand beside it. */
+static almost_status front_rows(frontier *f) {
+    outcome *o = arena_take(&f->e->r, f->n + 1, sizeof *o);
+    if (!o) return ALMOST_ERR_MEMORY;
+    for (size_t p = 0; p < f->points; p++) {
+        front_point *x = &f->point[p];
+        estimate v[FRONT_MEASURES];
+        for (int k = 0; k < FRONT_MEASURES; k++) {
+            for (size_t i = 0; i < x->n; i++) {
+                o[i].cluster = f->reply[x->first + i].prompt;
+                o[i].credit = f->reply[x->first + i].value[k];
+            }
+            TRY(stat_estimate(f->e->a, o, x->n, f->e->seed, &v[k]));
+        }
+        if (x->kl.mean > 0 || x->kl.high > 0) v[FRONT_KL] = x->kl;
+        fig_row(f->e, "frontier", x->series, x->name, &v[FRONT_GOLD]);
+        f->e->rows.n--; // reopen the row
+        front_put(&f->e->rows, "proxy", &v[FRONT_PROXY], 0);
+        front_put(&f->e->rows, "kl", &v[FRONT_KL], 0);
+        front_put(&f->e->rows, "sqrt_kl", &v[FRONT_KL], 1);
+        text_fmt(&f->e->rows, ", \"kl_is\": \"%s\"}", x->how);
+        TRY(progress(f->e->a, "frontier", (int64_t)p + 1, (int64_t)f->points, "points"));
+    }
+    return ALMOST_OK;
+}
+
+/* Order of hashes, for numbering them. */
+static int front_order(const void *x, const void *y) {
+    uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Replies of the wanted points as gao wants them: prompts numbered from 0 in the order of
+ * their hashes. want: [points]. Returns how many prompts; *n replies, *m points. */
+static size_t front_numbered(const frontier *f, const uint8_t *want, gao_reply *out,
+                             uint32_t *hash, size_t *n, size_t *m) {
+    size_t prompts = 0;
+    *n = *m = 0;
+    for (size_t p = 0; p < f->points; p++) {
+        const front_point *x = &f->point[p];
+        for (size_t i = x->first; want[p] && i < x->first + x->n; i++) {
+            const front_reply *y = &f->reply[i];
+            gao_reply z = {y->prompt, (uint32_t)*m, y->value[FRONT_GOLD], y->value[FRONT_KL]};
+            hash[*n] = y->prompt;
+            out[(*n)++] = z;
+        }
+        *m += want[p];
+    }
+    qsort(hash, *n, sizeof *hash, front_order);
+    for (size_t i = 0; i < *n; i++)
+        if (!i || hash[i] != hash[prompts - 1]) hash[prompts++] = hash[i];
+    for (size_t i = 0; i < *n; i++) {
+        const uint32_t *at = bsearch(&out[i].prompt, hash, prompts, sizeof *hash, front_order);
+        out[i].prompt = at ? (uint32_t)(at - hash) : 0;
+    }
+    return prompts;
+}
+
+/* The curve through the wanted points, four rows; none where they do not determine one. */
+static almost_status front_fit(frontier *f, const char *name, int form, const uint8_t *want) {
+    gao_reply *row = arena_take(&f->e->r, f->n + 1, sizeof *row);
+    uint32_t *hash = arena_take(&f->e->r, f->n + 1, sizeof *hash);
+    gao_fit fit[3];
+    size_t n, m;
+    int found;
+    if (!row || !hash) return ALMOST_ERR_MEMORY;
+    size_t prompts = front_numbered(f, want, row, hash, &n, &m);
+    TRY(gao_bootstrap(f->e->a, row, n, m, prompts, form, f->e->seed, fit, &found));
+    for (int i = 0; i < GAO_ROWS && found; i++) {
+        estimate x = {.n = n, .clusters = prompts, .mean = fit[0].v[i], .low = fit[1].v[i],
+                      .high = fit[2].v[i]};
+        fig_row(f->e, form == GAO_RL ? "frontier d(a - b log d)" : "frontier d(a - b d)", name,
+                GAO_NAMES[i], &x);
+    }
+    return ALMOST_OK;
+}
+
+/* A curve for each folder of rollouts, one for all of them, one for best-of-n. */
+static almost_status front_fits(frontier *f) {
+    uint8_t *want = arena_take(&f->e->r, f->points + 1, 1);
+    size_t series = 0;
+    if (!want) return ALMOST_ERR_MEMORY;
+    for (size_t p = 0, q; p < f->points; p = q) {
+        for (q = p; q < f->points && f->point[q].series == f->point[p].series; q++) {}
+        if (!strcmp(f->point[p].name, "answers")) continue;
+        memset(want, 0, f->points);
+        memset(want + p, 1, q - p);
+        TRY(front_fit(f, f->point[p].series, GAO_RL, want));
+        series++;
+    }
+    for (int form = GAO_BEST_OF; form <= GAO_RL; form++) {
+        size_t some = 0;
+        for (size_t p = 0; p < f->points; p++) {
+            int answers = !strcmp(f->point[p].name, "answers");
+            want[p] = form == GAO_RL ? !answers : answers && *f->point[p].how == 'b';
+            some += want[p];
+        }
+        if (some && (form == GAO_BEST_OF || series > 1))
+            TRY(front_fit(f, form == GAO_RL ? "all rollouts" : "best-of-n", form, want));
+    }
+    return ALMOST_OK;
+}
+
+/* One name of --files, a folder of rollouts or a file of answers. */
+static almost_status front_read(frontier *f, const char *path, const char *name,
+                                const question_set *q, size_t n) {
+    char **file;
+    size_t files, kept = 0;
+    front_point *grown;
+    if (!dir_exists(path)) {
+        if (!q->n)
+            return fail(f->e->a, ALMOST_ERR_ARGUMENT, "eval: frontier: --prompts is missing: "
+                        "the questions that %s answers", path);
+        files = 1;
+    } else {
+        TRY(dir_list(f->e->a, &f->e->r, path, &file, &files));
+        for (size_t i = 0; i < files; i++)
+            if (text_ends(file[i], ".jsonl")) file[kept++] = file[i];
+        if (!(files = kept))
+            return fail(f->e->a, ALMOST_ERR_FORMAT, "%s: expected rollouts (000001.jsonl, ...), "
+                        "found none", path);
+    }
+    if (!(grown = arena_take(&f->e->r, f->points + files, sizeof *grown)))
+        return ALMOST_ERR_MEMORY;
+    if (f->points) memcpy(grown, f->point, f->points * sizeof *grown);
+    f->point = grown;
+    return kept ? front_folder(f, path, name, file, files) : front_answers(f, path, name, q, n);
+}
+
+/* The last part of a folder's path. */
+static almost_status front_folder_name(evaluation *e, const char *path, const char **name) {
+    size_t n = strlen(path), at;
+    while (n > 1 && path[n - 1] == '/') n--;
+    for (at = n; at && path[at - 1] != '/';) at--;
+    *name = slice_keep(&e->r, path + at, n - at);
+    return *name ? ALMOST_OK : ALMOST_ERR_MEMORY;
+}
+
+static almost_status fig_frontier(evaluation *e) {
+    const char *names = call_text(e->c, "files"), *name;
+    char path[CALL_PATH];
+    question_set q = {0};
+    frontier f = {.e = e};
+    int32_t most;
+    TRY(call_int32(e->c, "n", 1, 10000000, &most));
+    TRY(fig_judge(e));
+    if (*call_text(e->c, "prompts")) {
+        TRY(call_path(e->c, "prompts", path));
+        TRY(questions_load(e->a, &e->r, path, &q));
+    }
+    while (*names) {
+        TRY(fig_next(e, &names, path, &name));
+        if (dir_exists(path)) TRY(front_folder_name(e, path, &name)); // all of it: ppo-b0.05
+        TRY(front_read(&f, path, name, &q, MIN(q.n, (size_t)most)));
+    }
+    if (f.over) return fail(e->a, ALMOST_ERR_NUMERIC, "eval: a reward or KL is beyond 2^18");
+    TRY(front_rows(&f));
+    return front_fits(&f);
+}
+
 /* ---- mc1, hhh: language models on multiple choice and on pairs ---- */
 
 /* Runs one benchmark for every model of --models; fn writes the rows of one. */
@@ -23125,13 +23717,15 @@ static almost_status fig_kind(evaluation *e) {
         almost_status (*run)(evaluation *);
     } kinds[] = {{"replies", fig_replies}, {"pairs", fig_pairs},    {"rm", fig_rm},
                  {"gold", fig_gold},       {"answers", fig_answers}, {"mc1", fig_mc},
-                 {"hhh", fig_hhh},         {"gate", fig_gate},     {"judge", fig_trial}};
+                 {"hhh", fig_hhh},         {"gate", fig_gate},     {"judge", fig_trial},
+                 {"kl", fig_kl},           {"frontier", fig_frontier}};
     const char *kind = call_text(e->c, "kind");
     for (size_t i = 0; i < COUNT(kinds); i++)
         if (!strcmp(kind, kinds[i].name)) return kinds[i].run(e);
     return fail(
         e->a, ALMOST_ERR_ARGUMENT,
-        "eval: expected replies, pairs, rm, gold, answers, mc1, hhh, gate or judge, found '%s'",
+        "eval: expected replies, pairs, rm, gold, answers, mc1, hhh, gate, judge, kl or "
+        "frontier, found '%s'",
         kind);
 }
 
@@ -23246,6 +23840,12 @@ static void results_row(text *t, const json *row) {
     text_char(t, '}');
 }
 
+/* One of the frontier's many points: on the page, not in the tables. */
+static int results_point(const json *row) {
+    const json *metric = json_get(row, "metric");
+    return metric && json_is(metric, JSON_STRING) && !strcmp(metric->s, "frontier");
+}
+
 typedef struct { text all, table, summary; } results_texts;
 
 static almost_status results_run(call *c, arena *r, results_texts *o) {
@@ -23269,6 +23869,7 @@ static almost_status results_run(call *c, arena *r, results_texts *o) {
         for (size_t i = 0; i < n; i++) {
             text_str(&o->all, made++ ? ",\n " : " ");
             results_row(&o->all, row[i]);
+            if (results_point(row[i])) continue;
             results_line(&o->table, row[i]);
             if (results_short(row[i])) results_line(&o->summary, row[i]);
         }
@@ -23925,15 +24526,18 @@ static const command STAGE_COMMANDS[] = {
       SEED_OPTION}},
     {"eval",
      "kind",
-     "figures with intervals: replies, pairs, rm, gold, answers, mc1, hhh, gate or judge",
+     "figures with intervals: replies, pairs, rm, gold, answers, mc1, hhh, gate, judge, kl, "
+     "frontier",
      stage_eval,
      {{"kind", OPTION_TEXT, NULL,
-       "replies, pairs, rm, gold (answers alone), answers (and matches), mc1, hhh, gate or "
-       "judge"},
+       "replies, pairs, rm, gold (answers alone), answers (and matches), mc1, hhh, gate, "
+       "judge, kl or frontier"},
       {"files", OPTION_INS, NULL,
-       "what is judged: raw replies, comparisons, pairs, answers, questions"},
-      {"models", OPTION_INS, "", "rm: reward models; mc1, hhh, gate, judge: language models"},
-      {"prompts", OPTION_INS, "", "replies: the prompts; answers, judge: the questions"},
+       "what is judged: raw replies, comparisons, pairs, answers, questions, rollout folders"},
+      {"models", OPTION_INS, "",
+       "rm: reward models; mc1, hhh, gate, judge: language models; kl: policy, reference"},
+      {"prompts", OPTION_INS, "", "replies: the prompts; answers, kl, judge, frontier: the questions"},
+      {"kl", OPTION_INS, "", "frontier: figures of eval kl for the answers"},
       DATA_OPTION,
       {"n", OPTION_INT, "10000", "answers, gate, judge: questions at most"},
       {"noise", OPTION_REAL, "0.25", "answers, pairs: share of flips of the noisy judge"},
@@ -24835,7 +25439,151 @@ static void page_frontier_gold(page *p, const page_path *w, size_t n, double far
     page_plot_end(p, far);
 }
 
+/* ---- the same from eval frontier: every iteration judged, other arms on the same axes ---- */
+
+#define FRONT_SERIES 24 /* names told apart; the rest share the last one's colour */
+
+typedef struct {
+    const char *name[FRONT_SERIES];
+    size_t n, points;
+    double far, best_far;        /* the largest sqrt(KL) of all, and of best-of-n */
+    double low[2], high[2];      /* of gold [0] and proxy [1]                     */
+} page_front;
+
+/* Of one point: sqrt(KL), and gold or proxy. */
+static double page_front_x(const json *row) {
+    return page_value(json_get(row, "sqrt_kl"), "mean");
+}
+static page_figure page_front_y(const json *row, int proxy) {
+    const json *o = json_get(row, proxy ? "proxy" : "figure");
+    page_figure f = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0, 0};
+    f.found = page_has(f.mean) && page_has(f.low) && page_has(f.high) &&
+              page_has(page_front_x(row));
+    return f;
+}
+
+/* The number of a point's series by name, a new one if there is room. Where only a bound of
+ * the KL is known it is best-of-n. */
+static size_t page_front_series(page_front *w, const json *row) {
+    int bound = !strcmp(page_text(row, "kl_is"), "bound");
+    const char *name = bound ? "best-of-n" : page_text(row, "name");
+    size_t i = 0;
+    if (bound) w->best_far = MAX(w->best_far, page_front_x(row));
+    while (i < w->n && strcmp(w->name[i], name)) i++;
+    if (i == FRONT_SERIES) return i - 1;
+    if (i == w->n) w->name[w->n++] = name;
+    return i;
+}
+
+/* Series and ranges of all points. */
+static void page_front_scan(const page *p, page_front *w) {
+    memset(w, 0, sizeof *w);
+    w->far = 0.1;
+    for (int k = 0; k < 2; k++) w->low[k] = 1e300, w->high[k] = -1e300;
+    for (size_t i = 0; i < p->rows; i++) {
+        if (!page_row_is(p->row[i], "frontier", NULL, NULL)) continue;
+        page_figure f[2] = {page_front_y(p->row[i], 0), page_front_y(p->row[i], 1)};
+        if (!f[0].found || !f[1].found) continue;
+        page_front_series(w, p->row[i]);
+        w->points++;
+        w->far = MAX(w->far, page_front_x(p->row[i]));
+        for (int k = 0; k < 2; k++) {
+            w->low[k] = MIN(w->low[k], MIN(f[k].low, f[k].mean));
+            w->high[k] = MAX(w->high[k], MAX(f[k].high, f[k].mean));
+        }
+    }
+    for (int k = 0; k < 2; k++)
+        if (!(w->high[k] > w->low[k])) w->high[k] = w->low[k] + 1;
+}
+
+/* A fitted curve of gold up to the distance `end`, and where it turns. */
+static void page_front_curve(page *p, const page_front *w, const char *metric, int form,
+                             const char *name, double end) {
+    double v[GAO_ROWS], room = w->high[0] - w->low[0];
+    for (int i = 0; i < GAO_ROWS; i++) {
+        page_figure f = page_find(p, metric, name, GAO_NAMES[i]);
+        if (!f.found) return;
+        v[i] = f.mean;
+    }
+    page_put(p, PAGE_BOX "<polyline class=\"k5\" points=\"");
+    for (int i = 0; i <= 40; i++) {
+        double d = end * i / 40;
+        double y = v[0] + f64_keep(d * v[1]) - f64_keep(v[2] * gao_bend(form, d));
+        page_put(p, "%k,%k ", d / w->far, (w->high[0] - y) / room);
+    }
+    page_put(p, "\"/></svg>");
+    if (v[3] > 0 && v[3] < end)
+        page_put(p, "<line class=\"ref\" x1=\"%x\" x2=\"%x\" y1=\"0\" y2=\"100%%\"/>",
+                 v[3] / w->far, v[3] / w->far);
+}
+
+/* One of the two panels: points of all series with their intervals; on gold the curves. */
+static void page_front_panel(page *p, page_front *w, int proxy) {
+    double room = w->high[proxy] - w->low[proxy];
+    page_plot(p, "tall", proxy ? "proxy: mean score of the reward model"
+                               : "gold: mean score of the judge", w->low[proxy], w->high[proxy]);
+    for (size_t i = 0; i < p->rows; i++) {
+        page_figure f = page_front_y(p->row[i], proxy);
+        if (!f.found || !page_row_is(p->row[i], "frontier", NULL, NULL)) continue;
+        int colour = (int)(page_front_series(w, p->row[i]) % 6);
+        int answers = !strcmp(page_text(p->row[i], "group"), "answers");
+        double x = page_front_x(p->row[i]) / w->far;
+        page_put(p, "<line class=\"k%i\" opacity=\".35\" x1=\"%x\" x2=\"%x\" y1=\"%x\" y2=\"%x\""
+                 "/><circle class=\"k%i\" cx=\"%x\" cy=\"%x\" r=\"%r\"/>", colour, x, x,
+                 (w->high[proxy] - f.low) / room, (w->high[proxy] - f.high) / room, colour, x,
+                 (w->high[proxy] - f.mean) / room, answers ? "4.5" : "2.5");
+    }
+    if (!proxy) {
+        int all = page_find(p, "frontier d(a - b log d)", "all rollouts", "a").found;
+        page_front_curve(p, w, "frontier d(a - b log d)", GAO_RL, all ? "all rollouts" : NULL,
+                         w->far);
+        page_front_curve(p, w, "frontier d(a - b d)", GAO_BEST_OF, "best-of-n", w->best_far);
+    }
+    page_plot_end(p, w->far);
+}
+
+/* The fits as a table: a, b and the turning point with their intervals. */
+static void page_front_table(page *p) {
+    static const char *const metric[2] = {"frontier d(a - b d)", "frontier d(a - b log d)"};
+    page_put(p, "<h3>Fitted curves of gold</h3>\n<div class=\"wide\"><table><tr><th></th><th>form"
+             "</th><th>gold at 0</th><th>a</th><th>b</th><th>turns at &radic;KL</th></tr>\n");
+    for (size_t i = 0; i < p->rows; i++)
+        for (int k = 0; k < 2; k++) {
+            const char *name = page_text(p->row[i], "name");
+            if (!page_row_is(p->row[i], metric[k], NULL, GAO_NAMES[0])) continue;
+            page_put(p, "<tr><td>%s</td><td>%s</td>", name, metric[k] + 9);
+            for (int j = 0; j < GAO_ROWS; j++) {
+                page_figure f = page_find(p, metric[k], name, GAO_NAMES[j]);
+                double v[3] = {f.mean, f.low, f.high};
+                static const char *const before[3] = {"<td>", "<br><span class=\"soft\">", " to "};
+                for (int x = 0; x < 3; x++) {
+                    page_put(p, "%r", before[x]);
+                    if (j == 3 && v[x] >= GAO_NEVER) page_put(p, "never");
+                    else page_number(&p->t, v[x], j == 3 ? 2 : 4);
+                }
+                page_put(p, "</span></td>");
+            }
+            page_put(p, "</tr>\n");
+        }
+    page_put(p, "</table></div>\n");
+}
+
+static void page_front_all(page *p, page_front *w) {
+    page_put(p, "<h3>Every iteration, and other arms</h3>\n<div class=\"grid two\">\n");
+    page_front_panel(p, w, 1);
+    page_front_panel(p, w, 0);
+    page_put(p, "</div><p class=\"key\">");
+    for (size_t i = 0; i < w->n; i++)
+        page_put(p, "<span class=\"t%i\"><b>%s</b></span> ", (int)(i % 6), w->name[i]);
+    page_put(p, "</p><p class=\"soft sans\">%z points with bootstrap intervals over prompts; small "
+             "dots: an iteration of PPO, exact KL; large: answers, exact KL or (best-of-n) its "
+             "bound log n &minus; (n &minus; 1)/n. Curves: least squares; dotted: where they turn."
+             "</p>\n", w->points);
+    page_front_table(p);
+}
+
 static almost_status page_frontier(page *p) {
+    page_front front;
     size_t n = 0, most = 0;
     double far = 0.1;
     for (const json *s = NULL; (s = page_stage(p, s, "ppo"));) most++;
@@ -24860,6 +25608,8 @@ static almost_status page_frontier(page *p) {
                      w[k].name, w[k].end);
         page_put(p, "</p>\n");
     } else page_missing(p, "metrics of PPO", "almost ppo with metrics=");
+    page_front_scan(p, &front);
+    if (front.points) page_front_all(p, &front);
     return ALMOST_OK;
 }
 
@@ -25548,8 +26298,9 @@ typedef struct { char *name; char sha[65]; } recipe_file;
 typedef struct {
     char *line;              /* canonical: command name=value ...             */
     char key[65];            /* SHA-256 of contract, line and inputs' digests */
-    recipe_file *in, *out;
-    size_t ins, outs;
+    recipe_file *in, *out;   /* out: of a folder the files in it              */
+    recipe_file *wants;      /* outputs as the line names them                */
+    size_t ins, outs, wanted;
     call c;                  /* ready to run                                  */
     int number;              /* of the line in the recipe, from 1             */
 } recipe_stage;
@@ -25724,8 +26475,11 @@ static almost_status recipe_command(recipe *p, const char *const *word, size_t n
         if (!s->c.value[i]) continue;
         if (kind == OPTION_IN || kind == OPTION_INS)
             st = recipe_files(p, &s->in, &s->ins, s->c.value[i]);
-        if (kind == OPTION_OUT) st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
+        if (kind == OPTION_OUT || kind == OPTION_DIR)
+            st = recipe_files(p, &s->out, &s->outs, s->c.value[i]);
     }
+    s->wants = s->out;
+    s->wanted = s->outs;
     for (size_t k = 0; k < s->outs && st == ALMOST_OK; k++)
         for (size_t i = 0; i < p->n && st == ALMOST_OK; i++)
             if (recipe_names(p->stage[i].out, p->stage[i].outs, s->out[k].name))
@@ -25823,7 +26577,32 @@ static almost_status recipe_key(recipe *p, recipe_stage *s) {
     return call_key(&s->c, s->key);
 }
 
+/* Lists what a stage writes as it is now: in place of a folder the .jsonl files in it. */
+static almost_status recipe_expand(recipe *p, recipe_stage *s) {
+    s->out = NULL;
+    s->outs = 0;
+    for (size_t i = 0; i < s->wanted; i++) {
+        char path[CALL_PATH], **file = NULL;
+        size_t n = 0;
+        text names;
+        TRY(call_resolve(&s->c, s->wants[i].name, path));
+        text_init(&names, p->a);
+        almost_status st = ALMOST_OK;
+        if (dir_exists(path)) st = dir_list(p->a, &p->r, path, &file, &n);
+        else text_str(&names, s->wants[i].name);
+        for (size_t k = 0; k < n; k++)
+            if (text_ends(file[k], ".jsonl"))
+                text_fmt(&names, "%s/%s,", s->wants[i].name, file[k]);
+        if (st == ALMOST_OK) st = text_status(&names);
+        if (st == ALMOST_OK && names.n) st = recipe_files(p, &s->out, &s->outs, names.s);
+        text_free(&names);
+        TRY(st);
+    }
+    return ALMOST_OK;
+}
+
 static almost_status recipe_outputs(recipe *p, recipe_stage *s) {
+    TRY(recipe_expand(p, s));
     for (size_t i = 0; i < s->outs; i++) {
         char path[CALL_PATH];
         TRY(call_resolve(&s->c, s->out[i].name, path));
@@ -25940,7 +26719,7 @@ static void sums_find(const char *sums, const char *name, size_t n, char sha[65]
 static int recipe_knows(const recipe *p, size_t end, const char *name) {
     for (size_t i = 0; i < end; i++)
         if (recipe_names(p->stage[i].in, p->stage[i].ins, name) ||
-            recipe_names(p->stage[i].out, p->stage[i].outs, name))
+            recipe_names(p->stage[i].wants, p->stage[i].wanted, name))
             return 1;
     return 0;
 }
@@ -25990,6 +26769,10 @@ static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
         const json *key = json_get(r, "key"), *outs = json_get(r, "outputs");
         if (!key || key->kind != JSON_STRING || key->n != 64 || memcmp(key->s, s->key, 64))
             continue;
+        if (recipe_expand(p, s) != ALMOST_OK || !outs || outs->n != s->outs) {
+            fail_clear(p->a);
+            return 0;
+        }
         for (size_t i = 0; i < s->outs; i++) {
             char path[CALL_PATH];
             const json *sha = outs ? json_get(outs, s->out[i].name) : NULL;
@@ -26008,9 +26791,9 @@ static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
 
 /* Makes the folder of each output file. */
 static almost_status recipe_folders(recipe *p, recipe_stage *s) {
-    for (size_t i = 0; i < s->outs; i++) {
+    for (size_t i = 0; i < s->wanted; i++) {
         char path[CALL_PATH];
-        TRY(call_resolve(&s->c, s->out[i].name, path));
+        TRY(call_resolve(&s->c, s->wants[i].name, path));
         char *slash = strrchr(path, '/');
         if (slash && slash != path) {
             *slash = 0;
@@ -26083,9 +26866,10 @@ static almost_status recipe_rate_say(recipe *p, const recipe_rate *all) {
 static almost_status recipe_sweep(recipe *p) {
     TRY(dir_sweep(p->a, p->folder));
     for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; k < p->stage[i].outs; k++) {
+        for (size_t k = 0; k < p->stage[i].wanted; k++) {
             char path[CALL_PATH];
-            TRY(call_resolve(&p->stage[i].c, p->stage[i].out[k].name, path));
+            TRY(call_resolve(&p->stage[i].c, p->stage[i].wants[k].name, path));
+            if (dir_exists(path)) TRY(dir_sweep(p->a, path));
             char *slash = strrchr(path, '/');
             if (slash) *slash = 0;
             if (slash && slash != path && dir_exists(path)) TRY(dir_sweep(p->a, path));
@@ -26872,6 +27656,25 @@ static almost_status kat_statistics(kat *k) {
     return ALMOST_OK;
 }
 
+/* Both curves through twelve points with their intervals. */
+static almost_status kat_frontier(kat *k) {
+    gao_reply row[240];
+    gao_fit fit[3];
+    int found;
+    for (uint32_t i = 0; i < 240; i++) {
+        uint64_t u = rng_draw(6, RNG_TEST, 0, i);
+        int64_t at = i / 20, noise = (int64_t)(u >> 40) % CREDIT;
+        gao_reply x = {i % 20 * 7 / 10, i / 20, at * CREDIT / 12 + noise - at * at * CREDIT / 200,
+                       at ? at * at * CREDIT / 9 + noise : 0};
+        row[i] = x;
+    }
+    for (int form = GAO_BEST_OF; form <= GAO_RL; form++) {
+        TRY(gao_bootstrap(k->a, row, 240, 12, 14, form, 1, fit, &found));
+        for (int i = 0; i < 3 * GAO_ROWS; i++) kat_f64(k, fit[i / GAO_ROWS].v[i % GAO_ROWS]);
+    }
+    return ALMOST_OK;
+}
+
 static almost_status kat_sampling(kat *k) {
     enum { V = 700 };
     sample_room room;
@@ -27337,6 +28140,7 @@ static const struct { const char *name; almost_status (*run)(kat *); size_t by;
                  {"ties", kat_ties, 0},
                  {"advantages", kat_advantages, 0},
                  {"statistics", kat_statistics, 0},
+                 {"frontier", kat_frontier, 0},
                  {"filters", kat_filters, 0},
                  {"initial-weights", kat_initial, 0},
                  {"tokenizer", kat_tokenizer, 0},

@@ -42,6 +42,14 @@ static const char TEMPLATE_CSV[] =
     "A,B,\"Is it, \"\"so\"\"?\",Yes,Yes; Indeed,\"No; Never; Not, so\",x\n";
 static const char RAW[] =
     "{\"text\": \"A reply.\", \"rule\": \"good\"}\n{\"text\": \"Why?\", \"rule\": \"end\"}\n{\"text\": \"\", \"rule\": \"short\"}\n";
+static const char ROLLOUTS[] =
+    "{\"episode\":0,\"query\":1,\"reason\":\"eos\",\"score\":-1.5,\"raw\":0.25,\"kl\":0,\"kl_exact\":0.5,\n"
+    "\"ids\":[1,2],\"prompt\":\"\\n\\nHuman: Who?\\n\\nAssistant:\",\"text\":\" Me.\"}\n";
+static const char ANSWERS[] =
+    "{\"question_id\": 1, \"text\": \"So.\", \"metadata\": {\"proxy\": 1.5, \"best_of\": 2, \"kl_bound\": 0.19}}\n"
+    "{\"question_id\": 2, \"text\": \"No. || Yes.\", \"metadata\": {\"proxy\": -2, \"best_of\": 2, \"kl_bound\": 0.19}}\n";
+static const char DISTANCE[] =
+    "[{\"metric\": \"exact KL\", \"name\": \"answers\", \"figure\": {\"mean\": 1.5, \"low\": 1, \"high\": 2}}]\n";
 static const char REPLIES[] = "[\"A reply.\", \"Another one, BAD.\", \"Three.\"]\n";
 static const char QUESTIONS[] =
     "{\"question_id\": 1, \"text\": \"How?\", \"category\": \"generic\"}\n"
@@ -71,7 +79,8 @@ static const struct { const char *name, *text; } SEEDS[] = {
     {"pairs.json", PAIRS}, {"pairs.jsonl", PAIRS_LINES}, {"records.json", RECORDS},
     {"records.jsonl", MESSAGES}, {"settings.json", SETTINGS}, {"run/manifest.json", MANIFEST},
     {"data/x.recipe", RECIPE}, {"mc.csv", TEMPLATE_CSV}, {"replies.json", REPLIES}, {"replies2.json", REPLIES},
-    {"raw.jsonl", RAW},
+    {"raw.jsonl", RAW}, {"roll/000001.jsonl", ROLLOUTS}, {"answers.jsonl", ANSWERS},
+    {"distance.json", DISTANCE},
     {"questions.jsonl", QUESTIONS}, {"prompts.txt", "What is a?\nWho is b?\nWhy c?\n"},
     {"mc.json", CHOICES}, {"hhh.json", HHH},
     {"figures.json", FIGURES}, {"items.json", ITEMS}, {"x.bars", BARS},
@@ -107,6 +116,13 @@ static const struct {
      "compare --prompts prompts.txt --ranked replies.json,replies2.json --out /dev/null", 8},
     {"raw.jsonl",
      "compare --prompts prompts.txt --ranked raw.jsonl,replies2.json --out /dev/null", 8},
+    {"roll/000001.jsonl", "eval frontier --files roll --data data", 1},
+    {"answers.jsonl",
+     "eval frontier --files answers.jsonl --prompts questions.jsonl --kl distance.json --data data", 1},
+    {"distance.json",
+     "eval frontier --files answers.jsonl --prompts questions.jsonl --kl distance.json --data data", 1},
+    {"answers.jsonl",
+     "eval kl --models lm.gguf,lm.gguf --files answers.jsonl --prompts questions.jsonl", 4},
     {"settings.json", "ppo --policy lm.gguf --rm rm.gguf --prompts prompts.txt --settings "
                       "settings.json --episodes 1 --out nowhere/o.gguf", 4},
     {"pairs.json", "eval pairs --files pairs.json --data data", 1},
@@ -288,6 +304,7 @@ static void set_up(const char *dir) {
     CHECK_OK(&a, dir_make(&a, "data"));
     CHECK_OK(&a, dir_make(&a, "run"));
     CHECK_OK(&a, dir_make(&a, "run2"));
+    CHECK_OK(&a, dir_make(&a, "roll"));
     for (size_t i = 0; i < COUNT(WORLD); i++) {
         snprintf(path, sizeof path, "data/%s.txt", WORLD[i]);
         put_file(path, files[i].s, files[i].n);

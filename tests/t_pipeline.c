@@ -1204,6 +1204,111 @@ static void test_pipeline_hostile(void) {
     test_hostile(s, strlen(s), 60, hostile_body, NULL);
 }
 
+/* Replies on a known curve at known distances: 40 prompts, every point asked all of them. */
+static size_t gao_curve(gao_reply *row, int form, double start, double a, double b) {
+    size_t n = 0;
+    for (uint32_t p = 0; p < 9; p++)
+        for (uint32_t k = 0; k < 40; k++) {
+            double d = (double)p * 0.5, shift = ((double)k - 19.5) / 100;
+            double y = start + d * a - b * gao_bend(form, d) + shift;
+            gao_reply x = {k, p, (int64_t)(y * CREDIT), (int64_t)(d * d * CREDIT)};
+            row[n++] = x;
+        }
+    return n;
+}
+
+/* The curve comes back, with its turn; intervals hold it; too few points are told. */
+static void test_gao(void) {
+    static const double turns[2] = {0.5 / (2 * 0.1), 7.389056}; // a/2b; exp(a/b - 1), a/b = 3
+    gao_reply row[9 * 40];
+    gao_fit fit[3];
+    int found;
+    almost a;
+    test_open(&a);
+    for (int form = GAO_BEST_OF; form <= GAO_RL; form++) {
+        double b = form == GAO_RL ? 0.5 / 3 : 0.1;
+        size_t n = gao_curve(row, form, 0.2, 0.5, b);
+        CHECK_OK(&a, gao_bootstrap(&a, row, n, 9, 40, form, 3, fit, &found));
+        const double want[GAO_ROWS] = {0.2, 0.5, b, turns[form]};
+        for (int i = 0; i < GAO_ROWS && CHECK(found); i++) {
+            double off = fit[0].v[i] - want[i];
+            CHECK(MAX(off, -off) < 1e-4);
+            CHECK(fit[1].v[i] <= fit[0].v[i] + 1e-6 && fit[2].v[i] >= fit[0].v[i] - 1e-6);
+        }
+        CHECK(fit[2].v[0] - fit[1].v[0] > 0.05); // prompts differ, so the start is uncertain,
+        CHECK(fit[2].v[1] - fit[1].v[1] < 1e-6); // but alike at all distances: not the rest
+        CHECK_OK(&a, gao_bootstrap(&a, row, 80, 2, 40, form, 3, fit, &found));
+        CHECK(!found); // two points give no curve
+    }
+    CHECK_BITS64(gao_turn(GAO_BEST_OF, 1, 0), GAO_NEVER);
+    CHECK_BITS64(gao_turn(GAO_RL, 1, -1), GAO_NEVER);
+    CHECK_BITS64(gao_turn(GAO_RL, 100, 1), GAO_NEVER);
+    CHECK_BITS64(gao_turn(GAO_BEST_OF, -1, 1), 0);
+    CHECK_BITS64(gao_turn(GAO_RL, -1, 0), 0);
+    CHECK_BITS64(gao_turn(GAO_RL, 1, 1), 1);
+    test_close(&a);
+}
+
+/* Exact KL against sums in double over the same rows; a model has none to itself; that of an
+ * answer of two turns is the mean of theirs. */
+static void test_exact_kl(void) {
+    almost *a = NULL;
+    CHECK(almost_open(&a, NULL) == ALMOST_OK);
+    model *m = pipeline_model(a), *other;
+    if (!m || !CHECK_OK(a, model_clone(m, 0, &other))) return;
+    for (size_t i = 0; i < other->n_floats; i += 3) other->params[i] *= 1.5f;
+    static const char *const ask[2] = {"Who?", "Who? || a"};
+    static const char *const answer[2] = {"Nobody", "Nobody || B"};
+    model *const two[2] = {m, other};
+    decoder *ds[2];
+    arena r;
+    double kl[2], second, want = 0;
+    CHECK_OK(a, bench_kl(m, m, ask, answer, 2, kl));
+    for (int i = 0; i < 2; i++) CHECK_BITS64(kl[i], 0);
+    CHECK_OK(a, bench_kl(m, other, ask, answer, 2, kl));
+    ids all;
+    size_t target, v = (size_t)m->s.vocab;
+    float *x[2];
+    ids_init(&all, a);
+    arena_init(&r, a);
+    for (int k = 0; k < 2; k++) CHECK_OK(a, decoder_open(two[k], &ds[k]));
+    CHECK_OK(a, bench_kl_one(two, ds, &r, &all,
+                             "\n\nHuman: Who?\n\nAssistant: Nobody\n\nHuman: a\n\nAssistant:",
+                             " B", &second));
+    CHECK_BITS64(kl[1], kl[0] / 2 + second / 2);
+    for (int k = 0; k < 2; k++) decoder_close(ds[k]);
+    arena_free(&r);
+    ids_clear(&all);
+    CHECK_OK(a, bench_ids(m, "\n\nHuman: Who?\n\nAssistant:", " Nobody", 1, 0, &all, &target));
+    for (int k = 0; k < 2; k++) {
+        kv cache = {0};
+        decoder *d;
+        x[k] = malloc(all.n * v * sizeof **x);
+        CHECK_OK(a, kv_open(&cache, m, 128));
+        CHECK_OK(a, decoder_open(k ? other : m, &d));
+        kv_seq q = {NULL, &cache, all.v, all.n, all.n};
+        CHECK_OK(a, decode(d, &q, 1, x[k], NULL));
+        decoder_close(d);
+        kv_close(&cache);
+    }
+    for (size_t t = target - 1; t + 1 < all.n; t++) {
+        double z[2] = {0, 0};
+        for (int k = 0; k < 2; k++)
+            for (size_t i = 0; i < v; i++) z[k] += ref_exp((double)x[k][t * v + i]);
+        for (size_t i = 0; i < v; i++) {
+            double p = ref_exp((double)x[0][t * v + i]) / z[0];
+            want += p * ((double)x[0][t * v + i] - (double)x[1][t * v + i] - ref_log(z[0]) +
+                         ref_log(z[1]));
+        }
+    }
+    CHECK(kl[0] > 1e-4 && kl[0] - want < 1e-5 && want - kl[0] < 1e-5);
+    for (int k = 0; k < 2; k++) free(x[k]);
+    ids_free(&all);
+    model_free(other);
+    model_free(m);
+    almost_close(a);
+}
+
 /* Which candidate is kept, and how far that may go. */
 static void test_best_of(void) {
     static const float score[4] = {0.5f, 2, 2, -1};
@@ -1246,6 +1351,8 @@ static const test TESTS_PIPELINE[] = {
     {"evaluation", "questions", test_questions},
     {"evaluation", "answers in turns", test_answers},
     {"evaluation", "best of N", test_best_of},
+    {"evaluation", "exact KL", test_exact_kl},
+    {"evaluation", "curves of over-optimisation", test_gao},
     {"evaluation", "log-probabilities", test_logprobs},
     {"evaluation", "benchmarks on a model", test_benchmarks},
     {"evaluation", "templates", test_templates},

@@ -136,6 +136,12 @@ static void test_report_hostile(void) {
          "{\"metric\": \"win rate\", \"name\": \" over \", \"group\": \"all\", \"figure\": []},"
          "{\"metric\": \"accuracy on " EVIL "\", \"name\": \"" EVIL "\", \"group\": \"" EVIL
          "\", \"figure\": {\"mean\": 0.5, \"low\": 2, \"high\": 1}},"
+         "{\"metric\": \"frontier\", \"name\": \"" EVIL "\", \"group\": \"" EVIL "\", "
+         "\"figure\": {\"mean\": 1e308, \"low\": -1e308, \"high\": 1e308}, \"proxy\": "
+         "{\"mean\": -1e308, \"low\": 1e308, \"high\": 0}, \"sqrt_kl\": {\"mean\": -5}},"
+         "{\"metric\": \"frontier\", \"figure\": 3, \"kl_is\": 7},"
+         "{\"metric\": \"frontier d(a - b d)\", \"name\": \"" EVIL "\", \"group\": "
+         "\"gold at 0\"},"
          "{\"metric\": \"gold difference\", \"name\": \"x\", \"group\": \"replies\", "
          "\"figure\": {\"mean\": 9, \"low\": 8, \"high\": 10}}]"},
         {"m.jsonl", "{\"loss\": 1e308, \"objective/kl\": 4, \"objective/scores\": -1e308}\n"
@@ -180,9 +186,44 @@ static void test_report_refused(void) {
     test_close(&a);
 }
 
+#define POINT(name, kl_is, gold, proxy, d) "{\"metric\": \"frontier\", \"name\": \"" name      \
+    "\", \"group\": \"x\", \"figure\": {\"mean\": " gold ", \"low\": 0.1, \"high\": 0.9}, "      \
+    "\"proxy\": {\"mean\": " proxy ", \"low\": -2, \"high\": 3}, \"sqrt_kl\": {\"mean\": " d     \
+    "}, \"kl_is\": \"" kl_is "\"},"
+#define CURVE(group, mean, high) "{\"metric\": \"frontier d(a - b log d)\", \"name\": \"ppo\", "    \
+    "\"group\": \"" group "\", \"figure\": {\"mean\": " mean ", \"low\": 0.5, \"high\": " high    \
+    "}}"
+
+/* Points of the frontier on both panels, the curve with its turn, "never" for 1000. */
+static void test_report_frontier(void) {
+    static const char *const files[][2] = {
+        {"manifest.json", "{\"stages\": []}"},
+        {"results.json", "[" POINT("ppo", "exact", "0.2", "-1", "0") POINT("ppo", "exact", "0.7",
+                             "2", "4") POINT("best4", "bound", "0.5", "1", "0.8")
+                             POINT("best16", "bound", "0.6", "1.5", "1.3")
+                                 CURVE("gold at 0", "0.2", "0.3") "," CURVE("a", "0.5", "0.6")
+                                     "," CURVE("b", "0.25", "0.3") ","
+                                         CURVE("turning point", "2.7", "1000.0") "]"}};
+    almost a;
+    size_t n;
+    test_open(&a);
+    char *s = report_make(&a, files, COUNT(files), &n);
+    if (CHECK(s != NULL)) {
+        CHECK(report_sound(s));
+        CHECK(strstr(s, "4 points with bootstrap intervals") != NULL);
+        CHECK(strstr(s, "<b>best-of-n</b>") && !strstr(s, "<b>best4</b>")); // one series
+        CHECK(strstr(s, "cx=\"20.00%\" cy=\"40.00%\"") != NULL); // 0.8 of 4; 1 in -2..3
+        CHECK(strstr(s, "class=\"ref\" x1=\"67.50%\"") != NULL); // 2.7 of 4
+        CHECK(strstr(s, "2.70<br><span class=\"soft\">0.50 to never") != NULL);
+        file_release(&a, s, n);
+    }
+    test_close(&a);
+}
+
 static const test TESTS_REPORT[] = {
     {"report", "escape", test_report_escape},
     {"report", "empty", test_report_empty},
     {"report", "hostile", test_report_hostile},
     {"report", "refused", test_report_refused},
+    {"report", "frontier", test_report_frontier},
 };
