@@ -11043,8 +11043,8 @@ static const char *const PHRASE_NAMES[PHRASES] = {
     "comply", "cannot_know", "lead", "check_ask", "tell_ask", "howto_ask", "pick_ask",
     "harm_ask", "pick_say", "pick_more", "pick_bare", "sum_ask", "sum_say", "unit_ask",
     "unit_say", "about_ask", "more_ask", "sure_ask", "sure_yes", "sure_fix", "sure_cave",
-    "praise_ask", "object_ask", "thanks", "welcome", "preamble", "instruct", "forum_title", "forum_vote", "joke",
-    "teach", "guide", "ground"};
+    "praise_ask", "object_ask", "thanks", "welcome", "preamble", "instruct", "forum_title",
+    "forum_vote", "joke", "teach", "guide", "ground"};
 
 /* Tags of phrases by courtesy. */
 static const char *const WORLD_TONE[3] = {"low", "mid", "high"};
@@ -24536,7 +24536,8 @@ static const command STAGE_COMMANDS[] = {
        "what is judged: raw replies, comparisons, pairs, answers, questions, rollout folders"},
       {"models", OPTION_INS, "",
        "rm: reward models; mc1, hhh, gate, judge: language models; kl: policy, reference"},
-      {"prompts", OPTION_INS, "", "replies: the prompts; answers, kl, judge, frontier: the questions"},
+      {"prompts", OPTION_INS, "",
+       "replies: the prompts; answers, judge, kl, frontier: the questions"},
       {"kl", OPTION_INS, "", "frontier: figures of eval kl for the answers"},
       DATA_OPTION,
       {"n", OPTION_INT, "10000", "answers, gate, judge: questions at most"},
@@ -25456,7 +25457,8 @@ static double page_front_x(const json *row) {
 }
 static page_figure page_front_y(const json *row, int proxy) {
     const json *o = json_get(row, proxy ? "proxy" : "figure");
-    page_figure f = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0, 0};
+    page_figure f = {.mean = page_value(o, "mean"), .low = page_value(o, "low"),
+                     .high = page_value(o, "high")};
     f.found = page_has(f.mean) && page_has(f.low) && page_has(f.high) &&
               page_has(page_front_x(row));
     return f;
