@@ -25086,7 +25086,8 @@ static double page_front_x(const json *row) {
 }
 static page_figure page_front_y(const json *row, int proxy) {
     const json *o = json_get(row, proxy ? "proxy" : "figure");
-    page_figure f = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0, 0};
+    page_figure f = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0, 0,
+                     NULL};
     f.found = page_has(f.mean) && page_has(f.low) && page_has(f.high) &&
               page_has(page_front_x(row));
     return f;
