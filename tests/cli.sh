@@ -284,7 +284,7 @@ row() { printf '%s{"metric": "gold", "name": "%s", "group": "all", "items": {"cl
     row , x-2 7,8 9009000,9009000
     row , y 7,8 0,9009000
     row , z 7,9 0,9009000
-    echo ']'
+    echo ', {"metric": "fit", "name": "v", "group": "turn", "figure": {"mean": 2.5, "low": 2, "high": 3, "clusters": 9}}]'
 } >"$tmp/own/figures.json"
 bars() {
     printf 'Prose.\n\n## A title\n\n| what has to show | metric | group | ours | theirs | must |\n|---|---|---|---|---|---|\n' >"$tmp/own/own.bars"
@@ -301,6 +301,10 @@ equal "bars: a verdict, and figures by hand" "$(cut -d'|' -f 2-4,6-9 "$tmp/out" 
 bars '| a | gold | all | x-# | y | >= 0.25 |' '| b | gold | all | y | | >= 0.3, 2 of 2 |' '| c | gold | all | y | | >= 0.2, 2 of 2 |'
 equal "bars: too few of them" "$($own | grep -c 'not met')" 1
 equal "bars: too few seeds" "$($own --seeds 3 | grep -c '| a .* no |')" 1
+bars '| a | fit | turn | v | | >= 2 |'
+equal "bars: a figure without items stands as it is" "$($own | grep -c '| a | >= 2 | \*\*2.500\*\* | 2.000 to 3.000 |  | 9 |  | yes |')" 1
+bars '| a | fit | turn | v | | > 2 |'
+refuses "bars: but is not tested" 1 "no file of --files has 'fit' of 'v'" $own
 bars '| a | gold | all | x-# | y | about 1 |'
 refuses "bars: no such must" 1 "own.bars:7: expected .* what .* must" $own
 bars '| a | gold | all | y | >= 1 |'
