@@ -24021,6 +24021,21 @@ static int row_has(const json *row, const char *key, const char *value) {
 /* Items of a row: two lists of n integers. */
 typedef struct { const json *cluster, *credit; size_t n; } bar_items;
 
+/* The first row of these names, with items or with none; NULL: there is none. */
+static const json *bar_find(const bars *x, const char *metric, const char *name,
+                            const char *group, int items, size_t *file) {
+    for (size_t f = 0; f < x->files; f++)
+        for (size_t i = 0; i < x->file[f].n; i++) {
+            const json *row = x->file[f].row[i];
+            if ((json_get(row, "items") != NULL) != items || !row_has(row, "metric", metric) ||
+                !row_has(row, "name", name) || !row_has(row, "group", group))
+                continue;
+            *file = f;
+            return row;
+        }
+    return NULL;
+}
+
 /* What ours (side 0) or theirs of a claim earned item by item in one seed; n 0: there is no
  * such row. */
 static almost_status bar_side(const bars *x, const bar_claim *b, int side, size_t seed,
@@ -24034,20 +24049,11 @@ static almost_status bar_side(const bars *x, const bar_claim *b, int side, size_
         if (*c == '#') text_u64(&name, seed);
         else text_char(&name, *c);
     almost_status st = text_status(&name);
-    for (size_t f = 0; f < x->files && st == ALMOST_OK && !out->n; f++)
-        for (size_t i = 0; i < x->file[f].n && !out->n; i++) {
-            const json *row = x->file[f].row[i], *items = json_get(row, "items");
-            if (!items || !row_has(row, "metric", metric) || !row_has(row, "name", name.s) ||
-                !row_has(row, "group", b->cell[2]))
-                continue;
-            const json *cluster = json_get(items, "clusters"),
-                       *credit = json_get(items, "credits");
-            if (!json_is(cluster, JSON_ARRAY) || !json_is(credit, JSON_ARRAY) ||
-                cluster->n != credit->n)
-                continue;
-            *out = (bar_items){cluster->child, credit->child, cluster->n};
-            *file = f;
-        }
+    const json *row = st == ALMOST_OK ? bar_find(x, metric, name.s, b->cell[2], 1, file) : NULL;
+    const json *items = json_get(row, "items");
+    const json *cluster = json_get(items, "clusters"), *credit = json_get(items, "credits");
+    if (json_is(cluster, JSON_ARRAY) && json_is(credit, JSON_ARRAY) && cluster->n == credit->n)
+        *out = (bar_items){cluster->child, credit->child, cluster->n};
     text_free(&name);
     return st;
 }
@@ -24116,6 +24122,23 @@ static almost_status bar_table(bars *x, bar_claim *b, bar_items it[][SEEDS_MOST]
     return ALMOST_OK;
 }
 
+/* A figure that has no items, such as a fitted one: as it stands in its row, untested. */
+static int bar_plain(bars *x, bar_claim *b) {
+    const json *row = bar_find(x, b->cell[1], b->cell[3], b->cell[2], 0, &b->file);
+    const json *f = json_get(row, "figure"), *mean = json_get(f, "mean");
+    const json *low = json_get(f, "low"), *high = json_get(f, "high");
+    const json *n = json_get(f, "clusters");
+    if (!json_is(mean, JSON_NUMBER) || !json_is(low, JSON_NUMBER) ||
+        !json_is(high, JSON_NUMBER) || b->trained || *b->cell[4] || b->must >= MUST_EXCEED)
+        return 0;
+    b->t.seeds = 1;
+    b->t.clusters = n && n->is_int && n->i64 > 0 ? (size_t)n->i64 : 0;
+    b->f.each[0] = b->f.mean = mean->num;
+    b->f.low = low->num;
+    b->f.high = high->num;
+    return 1;
+}
+
 /* Finds a claim's rows and makes its figure. */
 static almost_status bar_figure(bars *x, bar_claim *b, uint64_t seed) {
     bar_items it[2][SEEDS_MOST];
@@ -24128,6 +24151,7 @@ static almost_status bar_figure(bars *x, bar_claim *b, uint64_t seed) {
         }
         b->t.seeds += found;
     }
+    if (!b->t.seeds && bar_plain(x, b)) return ALMOST_OK;
     if (!b->t.seeds)
         return fail(x->c->a, ALMOST_ERR_FORMAT, "bars: '%s': no file of --files has '%s' of "
                     "'%s'%s%s, group '%s', with items", b->cell[0], b->cell[1], b->cell[3],

@@ -287,7 +287,7 @@ row() { printf '%s{"metric": "gold", "name": "%s", "group": "all", "items": {"cl
     row , x-2 7,8 9009000,9009000
     row , y 7,8 0,9009000
     row , z 7,9 0,9009000
-    echo ']'
+    echo ', {"metric": "fit", "name": "v", "group": "turn", "figure": {"mean": 2.5, "low": 2, "high": 3, "clusters": 9}}]'
 } >"$tmp/own/figures.json"
 bars() {
     printf 'Prose.\n\n## A title\n\n| what has to show | metric | group | ours | theirs | must |\n|---|---|---|---|---|---|\n' >"$tmp/own/own.bars"
@@ -304,6 +304,10 @@ equal "bars: a verdict, and figures by hand" "$(cut -d'|' -f 2-4,6-9 "$tmp/out" 
 bars '| a | gold | all | x-# | y | >= 0.25 |' '| b | gold | all | y | | >= 0.3, 2 of 2 |' '| c | gold | all | y | | >= 0.2, 2 of 2 |'
 equal "bars: too few of them" "$($own | grep -c 'not met')" 1
 equal "bars: too few seeds" "$($own --seeds 3 | grep -c '| a .* no |')" 1
+bars '| a | fit | turn | v | | >= 2 |'
+equal "bars: a figure without items stands as it is" "$($own | grep -c '| a | >= 2 | \*\*2.500\*\* | 2.000 to 3.000 |  | 9 |  | yes |')" 1
+bars '| a | fit | turn | v | | > 2 |'
+refuses "bars: but is not tested" 1 "no file of --files has 'fit' of 'v'" $own
 bars '| a | gold | all | x-# | y | about 1 |'
 refuses "bars: no such must" 1 "own.bars:7: expected .* what .* must" $own
 bars '| a | gold | all | y | >= 1 |'
@@ -314,4 +318,36 @@ bars '| a | win rate | all | x-# | z | >= 1 |'
 refuses "bars: other questions" 1 "x-# and z: expected .* the same questions" $own
 echo 'no table' >"$tmp/own/own.bars"
 refuses "bars: no claims" 1 "own.bars: expected claims, found none" $own
+
+# ---- the frontier: rollouts and answers on the same axes, alone and as lines of a recipe
+kl() { $a eval kl --models "$1,weights/S.gguf" --files "$tmp/b0.jsonl" --prompts "$tmp/q.txt" --out "$tmp/kl.json" --quiet; }
+frontier() { $a eval frontier --prompts "$tmp/q.txt" --out "$tmp/f.json" --quiet "$@"; }
+check "exact KL of a model to itself" kl weights/S.gguf
+equal "is nothing" "$(grep -c '"exact KL", "name": "b0".*"mean": 0.0, "low": 0.0, "high": 0.0' "$tmp/kl.json")" 1
+check "exact KL of a policy" kl "$tmp/d1.gguf"
+equal "is something" "$(grep -c '"mean": 0[.]0,' "$tmp/kl.json")" 0
+refuses "one model is not two" 2 "expected a policy and its reference, found 1" \
+    $a eval kl --models weights/S.gguf --files "$tmp/b0.jsonl" --prompts "$tmp/q.txt"
+refuses "answers without rewards" 1 "field 'proxy': expected a reward (answer --rm)" frontier --files "$tmp/b0.jsonl"
+check "answers with rewards" answer a1 --rm "$tmp/rm.gguf"
+refuses "but at no known distance" 1 "field 'kl_bound': expected a bound" frontier --files "$tmp/a1.jsonl"
+mkdir "$tmp/empty"
+refuses "a folder without rollouts" 1 "empty: expected rollouts" frontier --files "$tmp/empty"
+check "the frontier" frontier --files "$tmp/p-plain,$tmp/b1.jsonl,$tmp/b3.jsonl,$tmp/b9.jsonl"
+equal "has a point for each iteration and file" "$(grep -c '"metric": "frontier",' "$tmp/f.json")" 5
+equal "PPO begins at no distance" "$(grep -c '"group": "000001".*"kl": {"mean": 0.0,.*"kl_is": "exact"' "$tmp/f.json")" 1
+equal "best of one is at no distance" "$(grep -c '"name": "b1".*"sqrt_kl": {"mean": 0.0,.*"kl_is": "bound"' "$tmp/f.json")" 1
+equal "best-of-n has a curve" "$(grep -c '"frontier d(a - b d)", "name": "best-of-n", "group": "turning point"' "$tmp/f.json")" 1
+cp "$tmp/ppo.txt" "$tmp/rm.gguf" "$tmp/own"
+recipe 'ppo policy=weights/S.gguf rm=data/rm.gguf prompts=data/ppo.txt episodes=8 rollouts=4 minibatch=4 epochs=1 max-new=8 rollout-dir=rolls/p out=p.gguf
+eval frontier data=data/ files=rolls/p out=f.json'
+cp data/*.txt "$tmp/own" && cp "$tmp/own/own.recipe" "$tmp/own/frontier.recipe"
+own="$a reproduce --preset frontier --data $tmp/own --out $tmp/own-run --quiet"
+rm -rf "$tmp/own-run"
+check "rollouts as an artefact of a recipe" $own --publish
+equal "each file has its digest" "$(grep -c 'rolls/p/00000[12].jsonl$' "$tmp/own-run/SHA256SUMS")" 2
+check "that sha256sum knows too" sh -c "cd '$tmp/own-run' && sha256sum -c --quiet SHA256SUMS"
+rm "$tmp/own-run/rolls/p/000002.jsonl"
+check "one that is lost is made again" $own --resume
+check "and the run verifies" $a verify "$tmp/own-run" --quiet
 done_testing

@@ -218,8 +218,8 @@ mutant gae-association auto 'float delta = (reward[t] + ahead) - value[t];' \
 mutant whiten-n-minus-1 auto 'double var = k->lane8_sumsq(x, n) / (double)n;' \
     'double var = k->lane8_sumsq(x, n) / (double)(n - 1);'
 mutant ratio-of-exps auto 't.ratio = m_exp(lp - old);' 't.ratio = m_exp(lp) / m_exp(old);'
-mutant dpo-rounds-rewards auto 'float d = (float)(r[0] - r[1]), w' \
-    'float d = (float)r[0] - (float)r[1], w'
+mutant dpo-sums-in-float auto 'sum[i >= first] += (double)s->logp[i];' \
+    'sum[i >= first] = (float)(sum[i >= first] + (double)s->logp[i]);'
 mutant mean-of-samples auto '    t->units += n;
     tally_fixed(t, "loss", loss, n);' '    t->units += 1;
     tally_fixed(t, "loss", loss, n);'
