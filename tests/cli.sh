@@ -76,9 +76,9 @@ refuses "a temperature out of range" 2 "expected a number from 0.001 to 100" \
     $a respond weights/S.gguf --prompts "$tmp/one.txt" --temperature 1e99 --out "$tmp/r.json"
 refuses "a weight type that is none" 2 "expected f32, f16, bf16 or q8_0, found 'q4_9'" $a convert weights/S.gguf "$tmp/l" --type q4_9
 refuses "heads that do not divide the width" 1 "64 does not give 3 heads" $a pretrain --out "$tmp/l" --heads 3
-refuses "windows that do not divide the context" 1 "divisor of the context, 512" $a pretrain --out "$tmp/l" --window 100
-refuses "a shelf that is not there" 1 "corpus, primer or copybooks, found 'cellar'" $a pretrain --out "$tmp/l" --shelf cellar
-refuses "a shelf that is not there" 1 "corpus, primer or copybooks, found 'cellar'" $a corpus --shelf cellar
+refuses "windows that do not divide the context" 2 "divisor of the context, 512" $a pretrain --out "$tmp/l" --window 100
+refuses "a shelf that is not there" 2 "corpus, primer or copybooks, found 'cellar'" $a pretrain --out "$tmp/l" --shelf cellar
+refuses "a shelf that is not there" 2 "corpus, primer or copybooks, found 'cellar'" $a corpus --shelf cellar
 refuses "too little memory" 1 "out of memory: .* raise the limit" $a pretrain --out "$tmp/l" --max-memory 5
 refuses "a context that overflows" 1 "600 tokens do not fit the model's context" \
     $a logits weights/S.gguf --ids "$(awk 'BEGIN {while (n++ < 600) printf "1 "}')" --out "$tmp/l"
