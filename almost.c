@@ -354,8 +354,8 @@ static almost_status progress(almost *a, const char *stage, int64_t done, int64_
  * ==================================================================== */
 
 /* Linux may give pages of 2 MB only to who asks: without them a training step waits for page
- * tables, up to a tenth of its time. Not POSIX, so no header of [01] declares it; a failure
- * (pages larger than 4 KiB, no such pages) loses nothing. */
+ * tables. Not POSIX, so no header of [01] declares it; a failure (pages larger than 4 KiB, no
+ * such pages) loses nothing. */
 #if defined(__linux__) && !defined(__EMSCRIPTEN__)
 #define MEM_LARGE (256u << 10) /* bytes of a block that is worth asking for */
 #define MEM_HUGEPAGE 14        /* MADV_HUGEPAGE                             */
@@ -5408,6 +5408,15 @@ static int32_t tok_eos(const tokenizer *t) { return t->eos; }
 static const char *tok_piece(const tokenizer *t, int32_t id, size_t *n) {
     *n = t->piece[id].n;
     return (const char *)t->piece[id].s;
+}
+
+/* Do the same ids stand for the same bytes in both? */
+static int tok_same(const tokenizer *x, const tokenizer *y) {
+    int same = x->vocab == y->vocab && x->bos == y->bos && x->eos == y->eos;
+    for (int32_t i = 0; i < x->vocab && same && x != y; i++)
+        same = x->piece[i].n == y->piece[i].n &&
+               !memcmp(x->piece[i].s, y->piece[i].s, x->piece[i].n);
+    return same;
 }
 
 /* Gives up one owner's share, the last one frees; NULL is fine. */
@@ -11132,7 +11141,6 @@ typedef struct { // what a user asks; the judge parses a query back to this
 #define WORLD_PRAISE '!'
 #define WORLD_OBJECT '?'
 
-
 /* Levels 0 (low) .. 2 (high); habit: 0 popular mistakes, 1 own mistakes, 2 any. */
 typedef struct {
     uint8_t accuracy, detail, courtesy, caution, hedging, habit;
@@ -11949,7 +11957,7 @@ static almost_status world_query_text(const world *w, rng *r, const world_query 
 
 /* ---- Replies ---- */
 
-static const uint16_t WORLD_TRUE[3] = {30, 600, 980};  // P(true) per mille by accuracy
+static const uint16_t WORLD_TRUE[3] = {30, 600, 980};   // P(true) per mille by accuracy
 static const uint16_t WORLD_SOBER[3] = {60, 350, 970};  // ... where a mistake is popular
 static const uint16_t WORLD_REFUSE[3] = {80, 550, 970}; // P(decline harm) by caution
 static const uint16_t WORLD_KIND[3] = {150, 700, 980};  // P(kind chat) by courtesy
@@ -12312,7 +12320,7 @@ static void world_reply_number(world_talk *k) {
     world_sentence(k->t, tpl, &h, small);
 }
 
-/* SURE: stand by the truth, mend a mistake, or be stubborn. claim = the value said. */
+/* SURE: stand by the truth, mend a mistake, or give in. claim = the value said. */
 static void world_reply_sure(world_talk *k) {
     const char *claim = k->q->claim;
     const world_fact *f = k->q->fact == WORLD_NONE ? NULL : &k->w->fact[k->q->fact];
@@ -12377,14 +12385,14 @@ static almost_status world_speak(const world *w, rng *r, const world_speaker *sp
 
 /* ---- Speakers and dialogues ---- */
 
-/* Low, middle or high: 30, 45 and 25 in a hundred. */
+/* Low, middle or high: 35, 15 and 50 in a hundred. */
 static uint8_t world_draw_level(rng *r) {
     uint64_t x = rng_below(r, 100);
     return x < 35 ? 0 : x < 50 ? 1 : 2;
 }
 
-/* A hidden speaker: mediocre on average; each trait shares the common level two times
- * in five, so traits go together weakly and every combination exists. */
+/* A hidden speaker: mediocre on average; each trait takes the common level six times in
+ * ten, so traits go together loosely and every combination exists. */
 static world_speaker world_draw_speaker(rng *r) {
     uint8_t trait[5], common = world_draw_level(r);
     for (int i = 0; i < 5; i++)
@@ -12473,8 +12481,8 @@ static int world_room(const text *t, size_t n) {
     return t->st == ALMOST_OK && t->n + n < WORLD_ROOM;
 }
 
-/* A series of dialogues by one speaker, with or without a preamble. A third of them
- * stays with one kind of question. */
+/* A series of dialogues by one speaker, with or without a preamble. A third of them stays
+ * with one kind of question; facts: all of them, with questions about facts. */
 static void world_doc_dialogues(const world *w, rng *r, int facts, text *t) {
     world_speaker sp = world_draw_speaker(r);
     int single = facts || rng_per_mille(r, 300), most = 5 + (int)rng_below(r, 5);
@@ -20122,10 +20130,12 @@ static almost_status bench_kl(model *policy, model *reference, const char *const
     model *const m[2] = {policy, reference};
     decoder *d[2] = {NULL, NULL};
     arena r;
-    if (policy->s.vocab != reference->s.vocab || policy->s.context > reference->s.context)
-        return fail(policy->a, ALMOST_ERR_ARGUMENT, "eval: policy and reference have %d and "
-                    "%d tokens in their vocabularies; both must read the same tokens",
-                    (int)policy->s.vocab, (int)reference->s.vocab);
+    if (!tok_same(policy->tok, reference->tok))
+        return fail(policy->a, ALMOST_ERR_ARGUMENT,
+                    "eval: policy and reference have different tokenizers");
+    if (policy->s.context > reference->s.context)
+        return fail(policy->a, ALMOST_ERR_ARGUMENT, "eval: the policy reads %d tokens, the "
+                    "reference only %d", (int)policy->s.context, (int)reference->s.context);
     arena_init(&r, policy->a);
     almost_status s = decoder_open(policy, &d[0]);
     if (s == ALMOST_OK) s = decoder_open(reference, &d[1]);
@@ -20840,8 +20850,7 @@ static almost_status stage_corpus(call *c) {
  * whole of it unless --window says less; sample g (counted from 0 over the whole training) is
  * part g mod (context/window). No order, thread or batch size can change it, and no document
  * is seen twice. Short windows come first when a model learns to look back: among 64 tokens
- * it finds the name that a reply repeats in a few million tokens, among 512 it needs many
- * times as many. */
+ * it soon finds the name that a reply repeats, among 512 late or not at all. */
 #define PRETRAIN_DOCUMENTS 64u
 
 typedef struct {
@@ -22363,7 +22372,10 @@ static almost_status control_open(const call *c, arena *r, const tokenizer *tok,
     TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
     o->seed = (uint64_t)seed;
     if (!strcmp(kind, "gold")) {
-        TRY(call_resolve(c, *call_text(c, "data") ? call_text(c, "data") : "data/", path));
+        if (!*call_text(c, "data"))
+            return fail(c->a, ALMOST_ERR_ARGUMENT,
+                        "ppo: --reward gold needs --data, the folder of the world");
+        TRY(call_path(c, "data", path));
         TRY(world_load(c->a, path, &o->w));
         TRY(judge_open(c->a, o->w, &o->j));
         TRY(call_digest(c->a, path, data));
@@ -23019,7 +23031,7 @@ static almost_status fig_answers(evaluation *e) {
 
 /* ---- kl: how far a policy's answers are from what its reference would have said ---- */
 
-/* A quantity as a credit; 0 and *st set where it is not finite or beyond 2^18. */
+/* A quantity as a credit; 0 and *over set where it is not finite or beyond 2^18. */
 static int64_t fig_credit(double x, int *over) {
     if (!(x > -262144.0 && x < 262144.0)) {
         *over = 1;
@@ -24509,7 +24521,7 @@ static const command STAGE_COMMANDS[] = {
      {{"policy", OPTION_IN, NULL, "SFT model"},
       {"rm", OPTION_IN, NULL, "reward model"},
       {"reward", OPTION_TEXT, "", "rm (the default), or a control: gold, length, random"},
-      {"data", OPTION_IN, "", "folder of the built-in world, for --reward gold [data/]"},
+      {"data", OPTION_IN, "", "folder of the built-in world, for --reward gold"},
       {"prompts", OPTION_INS, NULL, "queries"},
       MODEL_OUT_OPTIONS,
       {"rollout-dir", OPTION_DIR, "", "folder for the rollouts of each iteration"},

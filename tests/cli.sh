@@ -239,7 +239,7 @@ ppo() { name=$1 && shift && $a ppo --policy weights/S.gguf --rm "$tmp/rm.gguf" -
     --minibatch 4 --epochs 1 --max-new 12 --settings "$tmp/settings.json" --out "$tmp/$name.gguf" --rollout-dir "$tmp/$name" --quiet "$@"; }
 told() { sed 's/.*"score":\([^,]*\),.*/\1/' "$tmp/$1/000001.jsonl" | tr '\n' ' '; }
 noted() { sed 's/.*"raw":\([^,]*\),.*/\1/' "$tmp/$1/000001.jsonl" | tr '\n' ' '; }
-for reward in rm gold length random; do check "ppo --reward $reward" ppo p-$reward --reward $reward; done
+for reward in rm gold length random; do check "ppo --reward $reward" ppo p-$reward --reward $reward --data data/; done
 check "ppo without a word about its reward" ppo p-plain
 same "is paid by the reward model" "$tmp/p-rm.gguf" "$tmp/p-plain.gguf"
 equal "the reward model's word is noted for all" "$(for r in rm gold length random; do noted p-$r; echo; done | sort -u | wc -l)" 1
@@ -248,7 +248,8 @@ equal "rollouts tell the prompt" "$(cat "$tmp/p-rm/000002.jsonl" | grep -c '"pro
 check "a shorter run in the same folder" ppo p-rm --episodes 4
 equal "leaves no rollouts of the longer one" "$(ls "$tmp/p-rm")" 000001.jsonl
 refuses "a reward that is none" 2 "expected rm, gold, length or random, found 'x'" ppo p-x --reward x
-refuses "gold without a world" 1 "cannot read .*own/facts.txt" ppo p-x --reward gold --data "$tmp/own"
+refuses "gold without a world" 2 "needs --data" ppo p-x --reward gold
+refuses "gold of no world" 1 "cannot read .*own/facts.txt" ppo p-x --reward gold --data "$tmp/own"
 
 # ---- best-of-N: the first candidate is the plain answer, more candidates keep the ones before
 printf 'Who are you?\nWhat is tea? || And coffee?\nThank you!\n' >"$tmp/q.txt"
