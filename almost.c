@@ -26554,15 +26554,17 @@ static almost_status recipe_for(recipe *p, const char *const *word, size_t n, in
     return st;
 }
 
-/* `let name=a,b`: for the lines below. */
+/* `let a=1,2 b=3`: for the lines below, and for the words behind. */
 static almost_status recipe_let(recipe *p, const char *const *word, size_t n, int number) {
-    recipe_name *name = arena_take(&p->r, 1, sizeof *name);
-    if (!name) return ALMOST_ERR_MEMORY;
-    if (n != 1 || !strchr(word[0], '='))
-        return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: let: expected one name=values", p->path,
-                    number);
-    TRY(recipe_bind(p, word[0], number, name));
-    p->names = name;
+    for (size_t i = 0; i < MAX(n, (size_t)1); i++) {
+        recipe_name *name = arena_take(&p->r, 1, sizeof *name);
+        if (!name) return ALMOST_ERR_MEMORY;
+        if (!n || !strchr(word[i], '='))
+            return fail(p->a, ALMOST_ERR_FORMAT, "%s:%d: let: expected name=values", p->path,
+                        number);
+        TRY(recipe_bind(p, word[i], number, name));
+        p->names = name;
+    }
     return ALMOST_OK;
 }
 

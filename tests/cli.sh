@@ -19,6 +19,9 @@ refuses "threads out of range" 2 "expected an integer from 1 to 256" $a kat --th
 refuses "no such kernels" 2 "expected auto, scalar" $a kat --kernels mmx
 refuses "one word too many" 2 "unexpected word" $a selftest twice
 refuses "no such preset" 2 "presets here: .*smoke" $a reproduce --preset nonsense
+for recipe in data/*.recipe; do name=${recipe##*/} && check "plan of $name" $a plan --preset "${name%.recipe}"; done
+mkdir "$tmp/let" && echo 'let n=1 x' >"$tmp/let/bad.recipe"
+refuses "a let without a value" 1 "bad.recipe:1: let: expected name=values" $a reproduce --data "$tmp/let" --preset bad --out "$tmp/let/run"
 $a kat >"$tmp/kat"
 sed -n '/begin kat/,/end kat/{/^[a-z]/p}' REPRODUCE.md >"$tmp/kat.published"
 same "kat prints what REPRODUCE.md publishes" "$tmp/kat" "$tmp/kat.published"
