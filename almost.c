@@ -246,6 +246,8 @@ static double f64_from_bits(uint64_t u) { double x; memcpy(&x, &u, 8); return x;
 #define ALMOST_KEEP(x) __asm__("" : "+x"(x))
 #elif defined(ALMOST_NEON)
 #define ALMOST_KEEP(x) __asm__("" : "+w"(x))
+#elif defined(__wasm__) // also because clang 14 mixes up lanes of volatile doubles with SIMD
+#define ALMOST_KEEP(x) __asm__("" : "+r"(x))
 #endif
 static inline float f32_keep(float x) {
 #ifdef ALMOST_KEEP
