@@ -2616,6 +2616,12 @@ static const json *json_get(const json *o, const char *key) {
     return hit;
 }
 
+/* 1 if the value of a key is this text. */
+static int json_says(const json *o, const char *key, const char *value) {
+    const json *v = json_get(o, key);
+    return json_is(v, JSON_STRING) && v->n == strlen(value) && !memcmp(v->s, value, v->n);
+}
+
 /* Item i of an array, NULL if there is none; to visit all, follow child and next. */
 static ALMOST_MAYBE_UNUSED const json *json_at(const json *array, size_t i) {
     if (!json_is(array, JSON_ARRAY)) return NULL;
@@ -2650,6 +2656,12 @@ static void json_put(text *t, const char *s, size_t n) {
 
 /* The same for a C string. */
 static void json_put_str(text *t, const char *cstr) { json_put(t, cstr, strlen(cstr)); }
+
+/* Puts `, "name": v`. */
+static void json_put_f64(text *t, const char *name, double v) {
+    text_fmt(t, ", \"%s\": ", name);
+    text_f64(t, v);
+}
 
 /* Puts a value read before, without white space; numbers as they were written. */
 static void json_write(text *t, const json *v) {
@@ -19106,18 +19118,13 @@ static almost_status stat_groups(almost *a, const outcome *o, size_t n, size_t g
 
 /* One estimate as a JSON object. */
 static void estimate_json(text *t, const estimate *e) {
-    text_fmt(t,
-             "{\"n\": %zu, \"clusters\": %zu, \"wins\": %lld, \"ties\": %lld, \"mean\": ",
-             e->n, e->clusters, (long long)e->wins, (long long)e->ties);
-    text_f64(t, e->mean);
-    text_str(t, ", \"low\": ");
-    text_f64(t, e->low);
-    text_str(t, ", \"high\": ");
-    text_f64(t, e->high);
-    text_str(t, ", \"wilson_low\": ");
-    text_f64(t, e->wilson_low);
-    text_str(t, ", \"wilson_high\": ");
-    text_f64(t, e->wilson_high);
+    text_fmt(t, "{\"n\": %zu, \"clusters\": %zu, \"wins\": %lld, \"ties\": %lld", e->n,
+             e->clusters, (long long)e->wins, (long long)e->ties);
+    json_put_f64(t, "mean", e->mean);
+    json_put_f64(t, "low", e->low);
+    json_put_f64(t, "high", e->high);
+    json_put_f64(t, "wilson_low", e->wilson_low);
+    json_put_f64(t, "wilson_high", e->wilson_high);
     text_char(t, '}');
 }
 
@@ -19307,13 +19314,14 @@ static void hhh_positions(outcome *o, const double p[4], uint32_t quirks) {
     outcome_compare(o, p[0] + p[3], p[1] + p[2], quirks);
 }
 
-/* Outcomes of all pairs from one number per reply (reward, log-probability, length). */
+/* Outcomes of all pairs from one number per reply (reward, log-probability); those of two
+ * neighbouring pairs are `step` apart. */
 static void hhh_outcomes(const hhh_set *s, const double *chosen, const double *rejected,
-                         uint32_t quirks, outcome *out) {
+                         size_t step, uint32_t quirks, outcome *out) {
     for (size_t i = 0; i < s->n; i++) {
         out[i].cluster = s->item[i].cluster;
         out[i].group = s->item[i].group;
-        outcome_compare(&out[i], chosen[i], rejected[i], quirks);
+        outcome_compare(&out[i], chosen[step * i], rejected[step * i], quirks);
     }
 }
 
@@ -19623,12 +19631,11 @@ static almost_status ab_count(almost *a, const review *ab, const review *ba, siz
 static void ab_json(text *t, const ab_result *r) {
     text_fmt(t, "{\"win\": %lld, \"tie\": %lld, \"loss\": %lld, \"agreed_win\": %lld, "
              "\"agreed_tie\": %lld, \"agreed_loss\": %lld, \"inconsistent\": %lld, "
-             "\"unread\": %lld, \"scores\": ", (long long)r->win, (long long)r->tie,
+             "\"unread\": %lld", (long long)r->win, (long long)r->tie,
              (long long)r->loss, (long long)r->agreed_win, (long long)r->agreed_tie,
              (long long)r->agreed_loss, (long long)r->inconsistent, (long long)r->unread);
-    text_f64(t, r->ours);
-    text_str(t, ", \"other_scores\": ");
-    text_f64(t, r->theirs);
+    json_put_f64(t, "scores", r->ours);
+    json_put_f64(t, "other_scores", r->theirs);
     text_str(t, ", \"win_rate\": ");
     estimate_json(t, &r->rate);
     text_char(t, '}');
@@ -19723,7 +19730,7 @@ static almost_status answers_write(almost *a, const char *path, const char *name
         text_str(&t, "{\"question_id\": ");
         text_i64(&t, q[i].id);
         text_str(&t, ", \"text\": ");
-        json_put(&t, answer[i], strlen(answer[i]));
+        json_put_str(&t, answer[i]);
         text_str(&t, ", \"answer_id\": ");
         text id;
         text_init(&id, a);
@@ -19731,7 +19738,7 @@ static almost_status answers_write(almost *a, const char *path, const char *name
         json_put(&t, id.s ? id.s : "", id.n);
         text_free(&id);
         text_str(&t, ", \"model_id\": ");
-        json_put(&t, name, strlen(name));
+        json_put_str(&t, name);
         text_str(&t, ", \"metadata\": ");
         answer_note_put(&t, note ? &note[i] : NULL);
         text_str(&t, "}\n");
@@ -20176,40 +20183,24 @@ static almost_status bench_texts_take(arena *r, size_t n, bench_texts *t) {
 }
 
 /* The pairs of Static HHH as texts to score: 2i the chosen, 2i+1 the rejected reply of item
- * i. templated: prompts end in `Assistant:` and replies start with a space (policies);
- * otherwise context and reply as they are (reward models, whose scorer adds both). */
-static almost_status hhh_texts(almost *a, arena *r, const hhh_set *s, int templated,
-                               bench_texts *out) {
+ * i. Prompts end in `Assistant:` and replies start with a space. */
+static almost_status hhh_texts(almost *a, arena *r, const hhh_set *s, bench_texts *out) {
     text t;
     almost_status st = bench_texts_take(r, 2 * s->n, out);
     text_init(&t, a);
     for (size_t i = 0; i < s->n && st == ALMOST_OK; i++) {
         const hhh_item *h = &s->item[i];
-        out->prompt[2 * i] = h->context;
-        out->reply[2 * i] = h->chosen;
-        out->reply[2 * i + 1] = h->rejected;
-        if (templated) {
-            dialogue_prompt(&t, h->context, strlen(h->context), QUIRKS_FIXED);
-            st = text_keep(&t, r, &out->prompt[2 * i]);
-        }
-        for (size_t k = 2 * i; k < 2 * i + 2 && templated && st == ALMOST_OK; k++) {
-            dialogue_reply(&t, out->reply[k], strlen(out->reply[k]));
-            st = text_keep(&t, r, &out->reply[k]);
-        }
+        const char *said[2] = {h->chosen, h->rejected};
+        dialogue_prompt(&t, h->context, strlen(h->context), QUIRKS_FIXED);
+        st = text_keep(&t, r, &out->prompt[2 * i]);
         out->prompt[2 * i + 1] = out->prompt[2 * i];
+        for (size_t k = 0; k < 2 && st == ALMOST_OK; k++) {
+            dialogue_reply(&t, said[k], strlen(said[k]));
+            st = text_keep(&t, r, &out->reply[2 * i + k]);
+        }
     }
     text_free(&t);
     return st;
-}
-
-/* Outcomes from values 2i (chosen) and 2i+1 (rejected), e.g. of a reward model. */
-static void hhh_from_values(const hhh_set *s, const double *value, uint32_t quirks,
-                            outcome *out) {
-    for (size_t i = 0; i < s->n; i++) {
-        out[i].cluster = s->item[i].cluster;
-        out[i].group = s->item[i].group;
-        outcome_compare(&out[i], value[2 * i], value[2 * i + 1], quirks);
-    }
 }
 
 /* What a policy prefers: the reply with the larger log-probability, end token included, as
@@ -20219,12 +20210,12 @@ static almost_status bench_hhh_policy(model *m, const hhh_set *s, int per_token,
     arena r;
     bench_texts t;
     arena_init(&r, m->a);
-    almost_status st = hhh_texts(m->a, &r, s, 1, &t);
+    almost_status st = hhh_texts(m->a, &r, s, &t);
     if (st == ALMOST_OK)
         st = bench_logprobs(m, "hhh", t.prompt, t.reply, t.n, 1, quirks, t.value, t.count);
     for (size_t i = 0; i < t.n && st == ALMOST_OK && per_token; i++)
         t.value[i] /= (double)t.count[i];
-    if (st == ALMOST_OK) hhh_from_values(s, t.value, quirks, out);
+    if (st == ALMOST_OK) hhh_outcomes(s, t.value, t.value + 1, 2, quirks, out);
     arena_free(&r);
     return st;
 }
@@ -20504,6 +20495,14 @@ static almost_status call_int32(const call *c, const char *name, int64_t low, in
     return ALMOST_OK;
 }
 
+/* The option --seed. */
+static almost_status call_seed(const call *c, uint64_t *seed) {
+    int64_t v;
+    TRY(call_int(c, "seed", 0, INT64_MAX, &v));
+    *seed = (uint64_t)v;
+    return ALMOST_OK;
+}
+
 /* Real option, refused outside [low, high]. */
 static almost_status call_real(const call *c, const char *name, double low, double high,
                                double *out) {
@@ -20528,6 +20527,14 @@ static almost_status call_f32(const call *c, const char *name, double low, doubl
     TRY(call_real(c, name, low, high, &v));
     *out = (float)v;
     return ALMOST_OK;
+}
+
+/* Takes the first name off a comma-separated list; values are shorter than CALL_PATH. */
+static void call_next(const char **names, char one[CALL_PATH]) {
+    size_t n = strcspn(*names, ",");
+    memcpy(one, *names, n);
+    one[n] = 0;
+    *names += n + ((*names)[n] == ',');
 }
 
 /* Where a file name of a recipe or command really is: absolute names and "-" as given,
@@ -20653,10 +20660,7 @@ static almost_status call_key(const call *c, char key[65]) {
         if (!names || (kind != OPTION_IN && kind != OPTION_INS)) continue;
         while (*names && s == ALMOST_OK) {
             char one[CALL_PATH], path[CALL_PATH], sha[65];
-            size_t n = strcspn(names, ",");
-            memcpy(one, names, n); // values are shorter than CALL_PATH
-            one[n] = 0;
-            names += n + (names[n] == ',');
+            call_next(&names, one);
             s = call_resolve(c, one, path);
             if (s == ALMOST_OK) s = call_digest(c->a, path, sha);
             if (s == ALMOST_OK) text_fmt(&t, "\n%s  %s", sha, one);
@@ -20693,7 +20697,7 @@ static almost_status call_key(const call *c, char key[65]) {
 /* Reads the options above; steps = epochs over n samples, rounded up. */
 static almost_status training_config(const call *c, size_t n, adamw_config *o,
                                      size_t *per_step, uint64_t *seed) {
-    int64_t b, s;
+    int64_t b;
     double epochs, warm, decay;
     *o = adamw_defaults();
     TRY(call_real(c, "epochs", 0, 10000, &epochs));
@@ -20702,7 +20706,7 @@ static almost_status training_config(const call *c, size_t n, adamw_config *o,
     TRY(call_real(c, "warmup", 0, 1, &warm));
     TRY(call_real(c, "decay", 0, 10, &decay));
     TRY(call_real(c, "clip", 0, 1e9, &o->clip));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &s));
+    TRY(call_seed(c, seed));
     double steps = epochs * (double)n / (double)b;
     o->steps = (int64_t)steps + ((double)(int64_t)steps < steps);
     o->steps = MAX(o->steps, 1);
@@ -20710,7 +20714,6 @@ static almost_status training_config(const call *c, size_t n, adamw_config *o,
     o->decay = (float)decay;
     o->lr_end = o->lr * 0.1;
     *per_step = (size_t)b;
-    *seed = (uint64_t)s;
     return ALMOST_OK;
 }
 
@@ -20774,12 +20777,8 @@ static almost_status stage_trained(call *c, model *m, trainer *t, const char *ch
     char path[CALL_PATH];
     TRY(text_status(&t->metrics));
     TRY(text_status(&t->ledger));
-    TRY(call_path(c, "metrics", path));
-    if (*call_text(c, "metrics"))
-        TRY(file_write(c->a, path, t->metrics.s ? t->metrics.s : "", t->metrics.n));
-    TRY(call_path(c, "ledger", path));
-    if (*call_text(c, "ledger"))
-        TRY(file_write(c->a, path, t->ledger.s ? t->ledger.s : "", t->ledger.n));
+    if (*call_text(c, "metrics")) TRY(call_save(c, "metrics", &t->metrics));
+    if (*call_text(c, "ledger")) TRY(call_save(c, "ledger", &t->ledger));
     TRY(call_path(c, "out", path));
     TRY(model_save(m, path, type));
     return file_exists(checkpoint) ? file_remove(c->a, checkpoint) : ALMOST_OK;
@@ -20824,17 +20823,18 @@ static almost_status stage_shelf(const call *c, world_shelf *of) {
 static almost_status stage_corpus(call *c) {
     world *w;
     text t;
-    int64_t n, first, seed;
+    int64_t n, first;
+    uint64_t seed;
     world_shelf of;
     TRY(stage_shelf(c, &of));
     TRY(call_int(c, "docs", 1, 100000000, &n));
     TRY(call_int(c, "first", 0, INT64_MAX / 2, &first));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &seed));
     TRY(stage_world(c, &w));
     text_init(&t, c->a);
     almost_status s = ALMOST_OK;
     for (int64_t i = 0; i < n && s == ALMOST_OK; i++) {
-        s = world_document(w, of, (uint64_t)seed, (uint64_t)(first + i), &t);
+        s = world_document(w, of, seed, (uint64_t)(first + i), &t);
         text_str(&t, "\n\f\n");
         if (s == ALMOST_OK && i % 1000 == 999) s = progress(c->a, "corpus", i + 1, n, "");
     }
@@ -20972,13 +20972,14 @@ static almost_status pretrain_window(call *c, pretrain_source *p) {
 
 static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source *p) {
     adamw_config o;
-    train_job job;
-    int64_t tokens, seed;
+    train_job job = {.stage = "pretrain", .get = pretrain_get, .ctx = p,
+                     .goal = objective_nll()};
+    int64_t tokens;
     int type = GGUF_F32;
     TRY(stage_type(c, &type));
     TRY(call_int(c, "tokens", 1, INT64_C(1) << 40, &tokens));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    TRY(pretrain_model(c, w, (uint64_t)seed, m));
+    TRY(call_seed(c, &p->seed));
+    TRY(pretrain_model(c, w, p->seed, m));
     p->w = w;
     TRY(stage_shelf(c, &p->of));
     p->tok = (*m)->tok;
@@ -20986,12 +20987,7 @@ static almost_status pretrain_run(call *c, world *w, model **m, pretrain_source 
     TRY(pretrain_window(c, p));
     TRY(training_config(c, ((size_t)tokens + p->window - 1) / p->window, &o, &p->batch,
                         &p->seed));
-    memset(&job, 0, sizeof job);
-    job.stage = "pretrain";
     job.batch = p->batch;
-    job.get = pretrain_get;
-    job.ctx = p;
-    job.goal = objective_nll();
     return stage_train(c, *m, &o, &job, type);
 }
 
@@ -21293,6 +21289,24 @@ static almost_status score_texts(model *rm, const char *stage, const char *const
     return s;
 }
 
+/* x[i], y[i] = scores of the chosen and of the rejected reply of pair i, in r. */
+static almost_status score_pairs(model *rm, arena *r, const char *stage, const pair_record *v,
+                                 size_t n, uint32_t quirks, float **x, float **y) {
+    const char **prompt = arena_take(r, n + 1, sizeof *prompt);
+    const char **chosen = arena_take(r, n + 1, sizeof *chosen);
+    const char **rejected = arena_take(r, n + 1, sizeof *rejected);
+    *x = arena_take(r, n + 1, sizeof **x);
+    *y = arena_take(r, n + 1, sizeof **y);
+    if (!prompt || !chosen || !rejected || !*x || !*y) return ALMOST_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        prompt[i] = v[i].prompt;
+        chosen[i] = v[i].chosen;
+        rejected[i] = v[i].rejected;
+    }
+    TRY(score_texts(rm, stage, prompt, chosen, n, quirks, *x));
+    return score_texts(rm, stage, prompt, rejected, n, quirks, *y);
+}
+
 /* ---- training sets: token ids of all samples, in a shuffled order per epoch ---- */
 
 typedef struct {
@@ -21302,6 +21316,7 @@ typedef struct {
     unsigned char *flags;   /* beside all: TOKEN_TARGET, TOKEN_VALUE                */
     size_t *start;          /* [sequences+1]                                        */
     size_t n, per;          /* samples, and sequences per sample (1, or 2: a pair)  */
+    int type;               /* of the weights that are saved                        */
     size_t batch, dropped;  /* samples per step; records that did not fit           */
     uint64_t seed;
     uint32_t *order;        /* of `epoch`                                           */
@@ -21365,6 +21380,33 @@ static almost_status set_ready(stage_set *d, const char *where) {
         where, d->dropped);
 }
 
+/* Trains m towards the goal on the set that was read from `where`, and saves it as a model of
+ * that kind. A reward model begins with a head drawn by the seed of its training. */
+static almost_status set_train(call *c, model *m, stage_set *d, const char *where,
+                               const char *stage, objective goal, int kind) {
+    adamw_config o;
+    train_job job = {.stage = stage, .get = set_get, .ctx = d, .goal = goal};
+    TRY(set_ready(d, where));
+    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
+    if (kind == MODEL_REWARD) model_head_init(m, d->seed);
+    job.batch = d->batch;
+    m->kind = kind;
+    return stage_train(c, m, &o, &job, d->type);
+}
+
+/* What sft and dpo share: --init, trained by run on samples of so many sequences. */
+static almost_status stage_tuned(call *c, size_t per,
+                                 almost_status (*run)(call *, model *, stage_set *)) {
+    model *m;
+    stage_set d;
+    TRY(stage_model(c, "init", NEED_ENDS, &m));
+    set_init(&d, c->a, per);
+    almost_status s = run(c, m, &d);
+    set_free(&d);
+    model_free(m);
+    return s;
+}
+
 /* ---- sft ---- */
 
 /* <bos> input output <eos>, tokenised apart; targets are the output and the end token. A
@@ -21417,10 +21459,7 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
     sft_record *v;
     size_t n;
     int64_t budget;
-    int type = GGUF_F32;
-    adamw_config o;
-    train_job job;
-    TRY(stage_type(c, &type));
+    TRY(stage_type(c, &d->type));
     TRY(call_int(c, "tokens", 0, INT64_C(1) << 40, &budget));
     TRY(call_path(c, "records", path));
     TRY(sft_read(c->a, &d->r, path, &v, &n));
@@ -21430,28 +21469,10 @@ static almost_status sft_run(call *c, model *m, stage_set *d) {
                     "has more than %lld target tokens; ask for more", path,
                     (long long)budget);
     TRY(sft_set(d, m, v, used));
-    TRY(set_ready(d, path));
-    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
-    memset(&job, 0, sizeof job);
-    job.stage = "sft";
-    job.batch = d->batch;
-    job.get = set_get;
-    job.ctx = d;
-    job.goal = objective_nll();
-    m->kind = MODEL_POLICY;
-    return stage_train(c, m, &o, &job, type);
+    return set_train(c, m, d, path, "sft", objective_nll(), MODEL_POLICY);
 }
 
-static almost_status stage_sft(call *c) {
-    model *m;
-    stage_set d;
-    TRY(stage_model(c, "init", NEED_ENDS, &m));
-    set_init(&d, c->a, 1);
-    almost_status s = sft_run(c, m, &d);
-    set_free(&d);
-    model_free(m);
-    return s;
-}
+static almost_status stage_sft(call *c) { return stage_tuned(c, 1, sft_run); }
 
 /* ---- rm ---- */
 
@@ -21490,24 +21511,11 @@ static almost_status rm_run(call *c, model *m, stage_set *d) {
     pair_record *v;
     size_t n;
     uint32_t quirks;
-    int type = GGUF_F32;
-    adamw_config o;
-    train_job job;
-    TRY(stage_type(c, &type));
+    TRY(stage_type(c, &d->type));
     TRY(quirks_parse(c->a, call_text(c, "quirks"), &quirks));
     TRY(pairs_some(c, &d->r, path, &v, &n));
     TRY(rm_set(d, m, v, n, quirks));
-    TRY(set_ready(d, path));
-    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
-    model_head_init(m, d->seed);
-    m->kind = MODEL_REWARD;
-    memset(&job, 0, sizeof job);
-    job.stage = "rm";
-    job.batch = d->batch;
-    job.get = set_get;
-    job.ctx = d;
-    job.goal = objective_pairs();
-    return stage_train(c, m, &o, &job, type);
+    return set_train(c, m, d, path, "rm", objective_pairs(), MODEL_REWARD);
 }
 
 static almost_status stage_rm(call *c) {
@@ -21562,33 +21570,17 @@ static almost_status dpo_run(call *c, model *m, stage_set *d) {
     char path[CALL_PATH];
     pair_record *v;
     size_t n;
-    int type = GGUF_F32;
-    adamw_config o;
     dpo_ctx ctx;
-    train_job job = {.stage = "dpo", .get = set_get, .ctx = d,
-                     .goal = {.fn = dpo_fn, .ctx = &ctx}};
-    TRY(stage_type(c, &type));
+    objective goal = {.fn = dpo_fn, .ctx = &ctx};
+    TRY(stage_type(c, &d->type));
     TRY(call_f32(c, "beta", 1e-6, 1e6, &ctx.beta));
     TRY(pairs_some(c, &d->r, path, &v, &n));
     TRY(dpo_set(d, m, v, n));
     TRY(dpo_reference(m, d, &ctx));
-    TRY(set_ready(d, path));
-    TRY(training_config(c, d->n, &o, &d->batch, &d->seed));
-    job.batch = d->batch;
-    m->kind = MODEL_POLICY;
-    return stage_train(c, m, &o, &job, type);
+    return set_train(c, m, d, path, "dpo", goal, MODEL_POLICY);
 }
 
-static almost_status stage_dpo(call *c) {
-    model *m;
-    stage_set d;
-    TRY(stage_model(c, "init", NEED_ENDS, &m));
-    set_init(&d, c->a, 2);
-    almost_status s = dpo_run(c, m, &d);
-    set_free(&d);
-    model_free(m);
-    return s;
-}
+static almost_status stage_dpo(call *c) { return stage_tuned(c, 2, dpo_run); }
 
 /* ---- What stages are given: an arena; a world; a model and the log of its replies ---- */
 
@@ -21630,10 +21622,10 @@ static almost_status stage_with_model(call *c, almost_status (*run)(call *, mode
 /* ---- prompts: new queries from the vanilla model itself (stage 1a) ---- */
 
 static almost_status prompts_config(const call *c, query_config *q) {
-    int64_t seed, n, rounds;
+    int64_t n, rounds;
     double threshold;
     *q = query_small();
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &q->seed));
     TRY(call_int(c, "n", 1, 1000000, &n));
     TRY(call_int(c, "rounds", 1, 1000000000, &rounds));
     TRY(call_int32(c, "shots", 1, 1000, &q->shots));
@@ -21648,7 +21640,6 @@ static almost_status prompts_config(const call *c, query_config *q) {
     q->threshold = threshold;
     q->target = (size_t)n;
     q->most_rounds = (size_t)rounds;
-    q->seed = (uint64_t)seed;
     return ALMOST_OK;
 }
 
@@ -21660,10 +21651,8 @@ static almost_status prompts_of(const call *c, arena *r, const char *names,
     while (*names) {
         char one[CALL_PATH], path[CALL_PATH];
         const char **v;
-        size_t size = strcspn(names, ","), m;
-        memcpy(one, names, size);
-        one[size] = 0;
-        names += size + (names[size] == ',');
+        size_t m;
+        call_next(&names, one);
         TRY(call_resolve(c, one, path));
         TRY(prompts_read(c->a, r, path, &v, &m));
         const char **grown = arena_take(r, *n + m + 1, sizeof *grown);
@@ -21717,16 +21706,13 @@ static almost_status stage_prompts(call *c) { return stage_with_model(c, prompts
 /* ---- respond: one configuration answers all prompts (stage 1b) ---- */
 
 static almost_status respond_config_of(const call *c, respond_config *o) {
-    int64_t seed;
     *o = respond_small();
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &o->seed));
     TRY(call_int32(c, "max-new", 1, 1 << 20, &o->max_new));
     TRY(call_int32(c, "min-chars", 0, 1 << 20, &o->min_chars));
     TRY(call_f32(c, "temperature", 1e-3, 100, &o->temperature));
     TRY(call_f32(c, "top-p", 1e-4, 1, &o->top_p));
-    TRY(quirks_parse(c->a, call_text(c, "quirks"), &o->quirks));
-    o->seed = (uint64_t)seed;
-    return ALMOST_OK;
+    return quirks_parse(c->a, call_text(c, "quirks"), &o->quirks);
 }
 
 /* The demonstrations a --demos option names: HHH, Faithful, a file, or none (NULL). */
@@ -21787,20 +21773,9 @@ static almost_status stage_respond(call *c) { return stage_with_model(c, respond
 /* Keeps the pairs that the as-is reward model agrees with. */
 static almost_status compare_asis(call *c, arena *r, comparisons *p, uint32_t quirks) {
     model *rm;
-    const char **prompt = arena_take(r, p->n + 1, sizeof *prompt);
-    const char **chosen = arena_take(r, p->n + 1, sizeof *chosen),
-               **rejected = arena_take(r, p->n + 1, sizeof *rejected);
-    float *x = arena_take(r, p->n + 1, sizeof *x), *y = arena_take(r, p->n + 1, sizeof *y);
-    if (!prompt || !chosen || !rejected || !x || !y) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < p->n; i++) {
-        prompt[i] = p->v[i].prompt;
-        chosen[i] = p->v[i].chosen;
-        rejected[i] = p->v[i].rejected;
-    }
+    float *x, *y;
     TRY(stage_model(c, "asis", NEED_HEAD, &rm));
-    almost_status s = score_texts(rm, "as-is filter", prompt, chosen, p->n, quirks, x);
-    if (s == ALMOST_OK)
-        s = score_texts(rm, "as-is filter", prompt, rejected, p->n, quirks, y);
+    almost_status s = score_pairs(rm, r, "as-is filter", p->v, p->n, quirks, &x, &y);
     if (s == ALMOST_OK) compare_veto(p, x, y);
     model_free(rm);
     return s;
@@ -21863,18 +21838,19 @@ static almost_status stage_compare(call *c) { return stage_with_arena(c, compare
 
 static almost_status community_run(call *c, const world *w, arena *r) {
     char path[CALL_PATH];
-    int64_t n, seed;
+    int64_t n;
+    uint64_t seed;
     text t[3];
     almost_status s = ALMOST_OK;
     TRY(call_int(c, "n", 1, 10000000, &n));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &seed));
     pair_record *v = arena_take(r, (size_t)n, sizeof *v);
     if (!v) return ALMOST_ERR_MEMORY;
     for (int k = 0; k < 3; k++) text_init(&t[k], c->a);
     size_t made = 0;
     for (int64_t i = 0; i < n && s == ALMOST_OK; i++) {
         for (int k = 0; k < 3; k++) text_clear(&t[k]);
-        s = world_community(w, (uint64_t)seed, (uint64_t)i, &t[0], &t[1], &t[2]);
+        s = world_community(w, seed, (uint64_t)i, &t[0], &t[1], &t[2]);
         if (s != ALMOST_OK || !t[1].n || !t[2].n)
             continue; // votes that never differ make no pair
         pair_record *p = &v[made++];
@@ -21894,7 +21870,8 @@ static almost_status stage_community(call *c) { return stage_with_world(c, commu
 
 static almost_status demonstrate_run(call *c, const world *w, arena *r) {
     char path[CALL_PATH];
-    int64_t n, seed;
+    int64_t n;
+    uint64_t seed;
     text in, out;
     almost_status s = ALMOST_OK;
     const char *by = call_text(c, "by");
@@ -21903,7 +21880,7 @@ static almost_status demonstrate_run(call *c, const world *w, arena *r) {
                     "demonstrate: option --by: expected oracle or people, found '%s'", by);
     world_profile who = strcmp(by, "oracle") ? WORLD_HUMAN : WORLD_ORACLE;
     TRY(call_int(c, "n", 1, 10000000, &n));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &seed));
     sft_record *v = arena_take(r, (size_t)n, sizeof *v);
     if (!v) return ALMOST_ERR_MEMORY;
     text_init(&in, c->a);
@@ -21911,7 +21888,7 @@ static almost_status demonstrate_run(call *c, const world *w, arena *r) {
     for (int64_t i = 0; i < n && s == ALMOST_OK; i++) {
         text_clear(&in);
         text_clear(&out);
-        s = world_demo(w, (uint64_t)seed, (uint64_t)i, who, 0, &in, &out);
+        s = world_demo(w, seed, (uint64_t)i, who, 0, &in, &out);
         if (s == ALMOST_OK) s = text_status(&in);
         if (s == ALMOST_OK) s = text_status(&out);
         if (s == ALMOST_OK)
@@ -22210,13 +22187,11 @@ static almost_status ppo_settings_file(const call *c, ppo_config *o) {
 /* Settings: a profile, then what the options say, then the settings file. Empty options
  * keep the profile's value. */
 static almost_status ppo_settings(const call *c, ppo_config *o) {
-    int64_t seed;
     if (!ppo_profile(call_text(c, "profile"), o))
         return fail(c->a, ALMOST_ERR_ARGUMENT,
                     "ppo: option --profile: expected trlx-hh or nplus, found '%s'",
                     call_text(c, "profile"));
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    o->seed = (uint64_t)seed;
+    TRY(call_seed(c, &o->seed));
     TRY(call_int(c, "episodes", 1, INT64_C(1) << 40, &o->episodes));
     TRY(call_int(c, "rollouts", 1, 4096, &o->rollouts));
     TRY(call_int(c, "minibatch", 1, 4096, &o->minibatch));
@@ -22359,7 +22334,6 @@ static almost_status control_reference(const call *c, control *o, arena *r) {
 static almost_status control_open(const call *c, arena *r, const tokenizer *tok, control *o) {
     static const char *const kinds[] = {"gold", "length", "random"};
     char path[CALL_PATH], data[65] = "";
-    int64_t seed;
     const char *kind = call_text(c, "reward");
     memset(o, 0, sizeof *o);
     o->a = c->a;
@@ -22371,8 +22345,7 @@ static almost_status control_open(const call *c, arena *r, const tokenizer *tok,
     if (!o->kind)
         return fail(c->a, ALMOST_ERR_ARGUMENT,
                     "ppo: option --reward: expected rm, gold, length or random, found '%s'", kind);
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    o->seed = (uint64_t)seed;
+    TRY(call_seed(c, &o->seed));
     if (!strcmp(kind, "gold")) {
         if (!*call_text(c, "data"))
             return fail(c->a, ALMOST_ERR_ARGUMENT,
@@ -22725,10 +22698,7 @@ static void fig_number(evaluation *e, const char *metric, const char *name,
 static almost_status fig_next(evaluation *e, const char **names, char path[CALL_PATH],
                               const char **name) {
     char one[CALL_PATH];
-    size_t n = strcspn(*names, ",");
-    memcpy(one, *names, n);
-    one[n] = 0;
-    *names += n + ((*names)[n] == ',');
+    call_next(names, one);
     TRY(call_resolve(e->c, one, path));
     const char *slash = strrchr(one, '/'), *base = slash ? slash + 1 : one;
     *name = slice_keep(&e->r, base, strcspn(base, "."));
@@ -22881,7 +22851,7 @@ static almost_status fig_rm_model(evaluation *e, model *rm, const char *metric,
     double rate, slope;
     if (!x || !y || !o) return ALMOST_ERR_MEMORY;
     TRY(fig_rm_scores(e, rm, s, x, y));
-    hhh_outcomes(s, x, y, e->quirks, o);
+    hhh_outcomes(s, x, y, 1, e->quirks, o);
     TRY(fig_groups(e, metric, name, &s->groups, o, s->n));
     for (size_t i = 0; i < s->n; i++) x[i] -= y[i];
     stat_calibration(x, s->n, &c);
@@ -23195,10 +23165,9 @@ static almost_status front_measured(frontier *f, const char *name, front_point *
         TRY(fig_next(f->e, &names, path, &stem));
         TRY(record_rows(f->e->a, &f->e->r, path, &row, &n));
         for (size_t i = 0; i < n; i++) {
-            const json *m = json_get(row[i], "metric"), *who = json_get(row[i], "name");
             const json *figure = json_get(row[i], "figure");
-            if (!json_is(m, JSON_STRING) || strcmp(m->s, "exact KL") ||
-                !json_is(who, JSON_STRING) || strcmp(who->s, name)) continue;
+            if (!json_says(row[i], "metric", "exact KL") || !json_says(row[i], "name", name))
+                continue;
             x->how = "exact";
             TRY(front_number(f, path, i, figure, "mean", "a figure", &x->kl.mean));
             TRY(front_number(f, path, i, figure, "low", "a figure", &x->kl.low));
@@ -23744,18 +23713,12 @@ static almost_status fig_kind(evaluation *e) {
 }
 
 static almost_status stage_eval(call *c) {
-    evaluation e;
-    int64_t seed;
+    evaluation e = {.c = c, .a = c->a, .scoring = call_text(c, "scoring"),
+                    .items = call_flag(c, "items")};
     float noise;
     text whole;
-    memset(&e, 0, sizeof e);
-    e.c = c;
-    e.a = c->a;
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
-    e.scoring = call_text(c, "scoring");
+    TRY(call_seed(c, &e.seed));
     TRY(quirks_parse(c->a, e.scoring, &e.quirks));
-    e.seed = (uint64_t)seed;
-    e.items = call_flag(c, "items");
     TRY(call_f32(c, "noise", 0, 1, &noise));
     e.noise = (int)(noise * 1000 + 0.5f);
     arena_init(&e.r, c->a);
@@ -23795,8 +23758,7 @@ static void results_cell(text *t, const json *row, const char *key) {
 
 /* | metric | name | group | figure | interval | n | clusters | paper | */
 static void results_line(text *t, const json *row) {
-    const json *f = json_get(row, "figure"), *metric = json_get(row, "metric"),
-               *name = json_get(row, "name");
+    const json *f = json_get(row, "figure");
     const json *n = json_get(f, "n"), *clusters = json_get(f, "clusters");
     text_str(t, "| ");
     results_cell(t, row, "metric");
@@ -23813,9 +23775,8 @@ static void results_line(text *t, const json *row) {
     text_fmt(t, " | %lld | %lld | ", (long long)(n ? n->i64 : 0),
              (long long)(clusters ? clusters->i64 : 0));
     for (size_t i = 0; i < COUNT(PAPER_FIGURES); i++)
-        if (metric && name && !strncmp(metric->s, PAPER_FIGURES[i].metric, metric->n) &&
-            strlen(PAPER_FIGURES[i].name) == name->n &&
-            !memcmp(name->s, PAPER_FIGURES[i].name, name->n))
+        if (json_says(row, "metric", PAPER_FIGURES[i].metric) &&
+            json_says(row, "name", PAPER_FIGURES[i].name))
             text_str(t, PAPER_FIGURES[i].claim);
     text_str(t, " |\n");
 }
@@ -23854,12 +23815,6 @@ static void results_row(text *t, const json *row) {
     text_char(t, '}');
 }
 
-/* One of the frontier's many points: on the page, not in the tables. */
-static int results_point(const json *row) {
-    const json *metric = json_get(row, "metric");
-    return metric && json_is(metric, JSON_STRING) && !strcmp(metric->s, "frontier");
-}
-
 typedef struct { text all, table, summary; } results_texts;
 
 static almost_status results_run(call *c, arena *r, results_texts *o) {
@@ -23874,16 +23829,14 @@ static almost_status results_run(call *c, arena *r, results_texts *o) {
     while (*names) {
         char one[CALL_PATH], path[CALL_PATH];
         const json **row;
-        size_t n, size = strcspn(names, ",");
-        memcpy(one, names, size);
-        one[size] = 0;
-        names += size + (names[size] == ',');
+        size_t n;
+        call_next(&names, one);
         TRY(call_resolve(c, one, path));
         TRY(record_rows(c->a, r, path, &row, &n));
         for (size_t i = 0; i < n; i++) {
             text_str(&o->all, made++ ? ",\n " : " ");
             results_row(&o->all, row[i]);
-            if (results_point(row[i])) continue;
+            if (json_says(row[i], "metric", "frontier")) continue; // points: on the page only
             results_line(&o->table, row[i]);
             if (results_short(row[i])) results_line(&o->summary, row[i]);
         }
@@ -24027,11 +23980,6 @@ static almost_status bars_files(bars *x) {
     return ALMOST_OK;
 }
 
-static int row_has(const json *row, const char *key, const char *value) {
-    const json *v = json_get(row, key);
-    return v && v->kind == JSON_STRING && v->n == strlen(value) && !memcmp(v->s, value, v->n);
-}
-
 /* Items of a row: two lists of n integers. */
 typedef struct { const json *cluster, *credit; size_t n; } bar_items;
 
@@ -24041,8 +23989,8 @@ static const json *bar_find(const bars *x, const char *metric, const char *name,
     for (size_t f = 0; f < x->files; f++)
         for (size_t i = 0; i < x->file[f].n; i++) {
             const json *row = x->file[f].row[i];
-            if ((json_get(row, "items") != NULL) != items || !row_has(row, "metric", metric) ||
-                !row_has(row, "name", name) || !row_has(row, "group", group))
+            if ((json_get(row, "items") != NULL) != items || !json_says(row, "metric", metric) ||
+                !json_says(row, "name", name) || !json_says(row, "group", group))
                 continue;
             *file = f;
             return row;
@@ -24247,8 +24195,6 @@ static void bars_json(const bars *x, text *t) {
     static const char *const keys[6] = {"what", "metric", "group", "ours", "theirs", "must"};
     for (size_t i = 0; i < x->n; i++) {
         const bar_claim *b = &x->claim[i];
-        const double number[5] = {b->f.mean, b->f.low, b->f.high, b->f.error, b->f.p};
-        static const char *const names[5] = {"mean", "low", "high", "error", "p"};
         text_str(t, i ? ",\n {" : "[\n {");
         if (b->title) {
             text_str(t, "\"bar\": ");
@@ -24260,10 +24206,11 @@ static void bars_json(const bars *x, text *t) {
             text_fmt(t, "%s\"%s\": ", k ? ", " : "", keys[k]);
             json_put_str(t, b->cell[k]);
         }
-        for (int k = 0; k < 5; k++) {
-            text_fmt(t, ", \"%s\": ", names[k]);
-            text_f64(t, number[k]);
-        }
+        json_put_f64(t, "mean", b->f.mean);
+        json_put_f64(t, "low", b->f.low);
+        json_put_f64(t, "high", b->f.high);
+        json_put_f64(t, "error", b->f.error);
+        json_put_f64(t, "p", b->f.p);
         text_fmt(t, ", \"prompts\": %zu, \"met\": %s, \"seeds\": [", b->t.clusters,
                  b->must == MUST_NOTHING ? "null" : b->met ? "true" : "false");
         for (size_t s = 0; s < b->t.seeds; s++) {
@@ -24276,13 +24223,14 @@ static void bars_json(const bars *x, text *t) {
 }
 
 static almost_status bars_run(bars *x, text *table, text *rows) {
-    int64_t seed, seeds;
-    TRY(call_int(x->c, "seed", 0, INT64_MAX, &seed));
+    uint64_t seed;
+    int64_t seeds;
+    TRY(call_seed(x->c, &seed));
     TRY(call_int(x->c, "seeds", 1, SEEDS_MOST, &seeds));
     TRY(bars_read(x));
     TRY(bars_files(x));
     for (size_t i = 0; i < x->n; i++) {
-        TRY(bar_figure(x, &x->claim[i], (uint64_t)seed));
+        TRY(bar_figure(x, &x->claim[i], seed));
         TRY(progress(x->c->a, "bars", (int64_t)i + 1, (int64_t)x->n, "claims"));
     }
     TRY(bars_judge(x, (size_t)seeds));
@@ -24323,19 +24271,19 @@ static almost_status stage_benchmarks(call *c) {
     static const char *const names[] = {"hhh_pairs.json", "mc1.json", "vicuna.txt",
                                         "queries.txt", "controls.json"};
     world *w;
-    int64_t seed;
+    uint64_t seed;
     text t;
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    TRY(call_seed(c, &seed));
     TRY(stage_world(c, &w));
     text_init(&t, c->a);
     almost_status s = ALMOST_OK;
     for (int i = 0; i < 5 && s == ALMOST_OK; i++) {
         text_clear(&t);
-        if (i == 0) s = world_bench_hhh(w, (uint64_t)seed, &t);
-        if (i == 1) s = world_bench_mc1(w, (uint64_t)seed, &t);
-        if (i == 2) s = world_bench_vicuna(w, (uint64_t)seed, &t);
-        if (i == 3) s = world_bench_queries(w, (uint64_t)seed, 1000, &t);
-        if (i == 4) s = world_bench_controls(w, (uint64_t)seed, 60, &t);
+        if (i == 0) s = world_bench_hhh(w, seed, &t);
+        if (i == 1) s = world_bench_mc1(w, seed, &t);
+        if (i == 2) s = world_bench_vicuna(w, seed, &t);
+        if (i == 3) s = world_bench_queries(w, seed, 1000, &t);
+        if (i == 4) s = world_bench_controls(w, seed, 60, &t);
         if (s == ALMOST_OK) s = benchmark_file(c, names[i], &t);
     }
     text_free(&t);
@@ -24756,18 +24704,20 @@ static double page_value(const json *o, const char *key) {
 static int page_has(double v) { return v - v == 0; }
 
 typedef struct {
-    double mean, low, high, n;
+    double mean, low, high;
     int found;
     const json *seeds; /* an array of every training seed's figure, or NULL */
 } page_figure;
 
-static page_figure page_read(const json *row) {
-    const json *f = json_get(row, "figure");
-    page_figure x = {page_value(f, "mean"), page_value(f, "low"), page_value(f, "high"),
-                     page_value(f, "n"), 0, NULL};
+/* The figure whose mean and interval stand in o. */
+static page_figure page_figure_in(const json *o) {
+    page_figure x = {page_value(o, "mean"), page_value(o, "low"), page_value(o, "high"), 0,
+                     NULL};
     x.found = page_has(x.mean) && page_has(x.low) && page_has(x.high);
     return x;
 }
+
+static page_figure page_read(const json *row) { return page_figure_in(json_get(row, "figure")); }
 
 static int page_row_is(const json *row, const char *metric, const char *name,
                        const char *group) {
@@ -24986,15 +24936,14 @@ static void page_bar(page *p, const page_axis *x, const json *row) {
     const json *met = json_get(row, "met"), *seeds = json_get(row, "seeds");
     const char *must = page_text(row, "must"), *label = page_text(row, "what");
     int wanted = strcmp(must, "shown") != 0;
-    page_figure f = {page_value(row, "mean"), page_value(row, "low"), page_value(row, "high"),
-                     0, 1, json_is(seeds, JSON_ARRAY) && seeds->n > 1 ? seeds : NULL};
+    page_figure f = page_figure_in(row);
     text t;
+    if (json_is(seeds, JSON_ARRAY) && seeds->n > 1) f.seeds = seeds;
     text_init(&t, p->a);
     text_str(&t, label);
     if (wanted)
         text_fmt(&t, " (must %s: %s)", must, met && met->kind == JSON_TRUE ? "met" : "not met");
-    if (page_has(f.mean) && page_has(f.low) && page_has(f.high))
-        page_strip(p, x, wanted ? "" : "pale", t.s ? t.s : "", &f, "");
+    if (f.found) page_strip(p, x, wanted ? "" : "pale", t.s ? t.s : "", &f, "");
     text_free(&t);
 }
 
@@ -25207,7 +25156,7 @@ static almost_status page_calibration(page *p) {
         snprintf(label, sizeof label, "p from %d%% (%lld pairs)", 50 + 5 * i,
                  (long long)k.n[i]);
         stat_wilson(k.was[i], (size_t)k.n[i], &e.wilson_low, &e.wilson_high);
-        page_figure f = {k.was[i], e.wilson_low, e.wilson_high, (double)k.n[i], 1, NULL};
+        page_figure f = {k.was[i], e.wilson_low, e.wilson_high, 1, NULL};
         axis.ref = k.said[i];
         page_strip(p, &axis, "", label, &f, "");
     }
@@ -25434,11 +25383,8 @@ static double page_front_x(const json *row) {
     return page_value(json_get(row, "sqrt_kl"), "mean");
 }
 static page_figure page_front_y(const json *row, int proxy) {
-    const json *o = json_get(row, proxy ? "proxy" : "figure");
-    page_figure f = {.mean = page_value(o, "mean"), .low = page_value(o, "low"),
-                     .high = page_value(o, "high")};
-    f.found = page_has(f.mean) && page_has(f.low) && page_has(f.high) &&
-              page_has(page_front_x(row));
+    page_figure f = page_figure_in(json_get(row, proxy ? "proxy" : "figure"));
+    f.found &= page_has(page_front_x(row));
     return f;
 }
 
@@ -25602,7 +25548,7 @@ static void page_win_cell(page *p, const char *x, const char *y) {
     if (!f.found) { // the other way round
         snprintf(name, sizeof name, "%.70s over %.70s", y, x);
         page_figure g = page_find(p, "win rate", name, "all");
-        page_figure turned = {1 - g.mean, 1 - g.high, 1 - g.low, g.n, g.found, NULL};
+        page_figure turned = {1 - g.mean, 1 - g.high, 1 - g.low, g.found, NULL};
         f = turned;
     }
     page_figure sure = page_find(p, "p of the sign test (Holm)", name, "all");
@@ -26306,12 +26252,6 @@ typedef struct {
     size_t n, room, done;    /* commands; space for them; with outputs recorded */
 } recipe;
 
-static char *recipe_copy(recipe *p, const char *s, size_t n) {
-    char *copy = arena_take(&p->r, n + 1, 1);
-    if (copy) memcpy(copy, s, n);
-    return copy;
-}
-
 /* ---- reading a recipe ---- */
 
 /* Adds a comma-separated list of names to a stage's files. */
@@ -26326,7 +26266,7 @@ static almost_status recipe_files(recipe *p, recipe_file **files, size_t *n,
     while (*names) {
         size_t size = strcspn(names, ",");
         if (size) {
-            grown[*n].name = recipe_copy(p, names, size);
+            grown[*n].name = slice_keep(&p->r, names, size);
             if (!grown[(*n)++].name) return ALMOST_ERR_MEMORY;
         }
         names += size + (names[size] == ',');
@@ -26345,7 +26285,7 @@ static almost_status recipe_list(recipe *p, const char *inside, size_t n, int nu
                                  const char **list) {
     const recipe_name *known = p->names;
     if (memchr(inside, ',', n)) {
-        *list = recipe_copy(p, inside, n);
+        *list = slice_keep(&p->r, inside, n);
         return *list ? ALMOST_OK : ALMOST_ERR_MEMORY;
     }
     while (known && (strlen(known->name) != n || memcmp(known->name, inside, n)))
@@ -26408,7 +26348,7 @@ static almost_status recipe_word(recipe *p, const char *word, int number, const 
         st = recipe_item(p, item, n, number, 0, (size_t)(value - word), &t);
         item += n + (item[n] == ',');
     }
-    if (st == ALMOST_OK && !(*out = recipe_copy(p, t.s, t.n))) st = ALMOST_ERR_MEMORY;
+    if (st == ALMOST_OK && !(*out = slice_keep(&p->r, t.s, t.n))) st = ALMOST_ERR_MEMORY;
     text_free(&t);
     return st;
 }
@@ -26447,7 +26387,7 @@ static almost_status recipe_command(recipe *p, const char *const *word, size_t n
     text_init(&canonical, p->a);
     call_canonical(&s->c, &canonical);
     almost_status st = text_status(&canonical);
-    if (st == ALMOST_OK && !(s->line = recipe_copy(p, canonical.s, canonical.n)))
+    if (st == ALMOST_OK && !(s->line = slice_keep(&p->r, canonical.s, canonical.n)))
         st = ALMOST_ERR_MEMORY;
     text_free(&canonical);
     for (int i = 0; st == ALMOST_OK && i < OPTIONS_MAX && s->c.cmd->options[i].name; i++) {
@@ -26474,7 +26414,7 @@ static almost_status recipe_bind(recipe *p, const char *word, int number, recipe
     const char *equals = strchr(word, '=');
     TRY(recipe_word(p, word, number, &name->values));
     name->values += equals - word + 1;
-    name->name = recipe_copy(p, word, (size_t)(equals - word));
+    name->name = slice_keep(&p->r, word, (size_t)(equals - word));
     name->next = p->names;
     return name->name ? ALMOST_OK : ALMOST_ERR_MEMORY;
 }
@@ -26489,7 +26429,7 @@ static almost_status recipe_for(recipe *p, const char *const *word, size_t n, in
     p->names = &name;
     for (size_t size; *list && st == ALMOST_OK; list += size + (list[size] == ',')) {
         size = strcspn(list, ",");
-        name.values = recipe_copy(p, list, size);
+        name.values = slice_keep(&p->r, list, size);
         st = name.values ? recipe_for(p, word + 1, n - 1, number) : ALMOST_ERR_MEMORY;
     }
     p->names = name.next;
@@ -26534,7 +26474,7 @@ static almost_status recipe_open(recipe *p) {
     const char *text_of_file;
     size_t size;
     TRY(prompt_file(p->a, &p->r, p->path, &text_of_file, &size));
-    char *own = recipe_copy(p, text_of_file, size);
+    char *own = slice_keep(&p->r, text_of_file, size);
     if (!own) return ALMOST_ERR_MEMORY;
     int number = 0;
     for (char *line = own; line;) {
@@ -26597,7 +26537,7 @@ static void recipe_put_files(text *t, const char *name, const recipe_file *f, si
     text_fmt(t, "   \"%s\": {", name);
     for (size_t i = 0; i < n; i++) {
         text_str(t, i ? ",\n    " : "\n    ");
-        json_put(t, f[i].name, strlen(f[i].name));
+        json_put_str(t, f[i].name);
         text_fmt(t, ": \"%s\"", f[i].sha);
     }
     text_char(t, '}');
@@ -26606,12 +26546,12 @@ static void recipe_put_files(text *t, const char *name, const recipe_file *f, si
 static void recipe_put_manifest(const recipe *p, text *t) {
     text_fmt(t, "{\n \"contract\": \"%s\",\n \"version\": \"%s\",\n \"preset\": ",
              CALL_CONTRACT, ALMOST_VERSION);
-    json_put(t, p->title, strlen(p->title));
+    json_put_str(t, p->title);
     text_str(t, ",\n \"stages\": [");
     for (size_t i = 0; i < p->done; i++) {
         const recipe_stage *s = &p->stage[i];
         text_fmt(t, "%s\n  {\"command\": ", i ? "," : "");
-        json_put(t, s->line, strlen(s->line));
+        json_put_str(t, s->line);
         text_fmt(t, ",\n   \"key\": \"%s\",\n", s->key);
         recipe_put_files(t, "inputs", s->in, s->ins);
         text_str(t, ",\n");
@@ -26638,7 +26578,7 @@ static void recipe_put_ledger(const recipe *p, text *t) {
         text_hex(next, raw, 32);
         next[64] = 0;
         text_fmt(t, "{\"stage\": %zu, \"command\": ", i + 1);
-        json_put(t, s->line, strlen(s->line));
+        json_put_str(t, s->line);
         text_fmt(t, ", \"key\": \"%s\", \"prev\": \"%s\", \"hash\": \"%s\"}\n", s->key,
                  prev, next);
         memcpy(prev, next, 65);
@@ -26736,7 +26676,7 @@ static const json *recipe_recorded(recipe *p) {
     if (!path_join(path, sizeof path, p->folder, "manifest.json") || !file_exists(path))
         return NULL;
     if (file_read(p->a, path, &bytes, &size) != ALMOST_OK) return NULL;
-    own = recipe_copy(p, bytes, size);
+    own = slice_keep(&p->r, bytes, size);
     file_release(p->a, bytes, size);
     if (!own || json_parse(p->a, &p->r, path, own, size, &root) != ALMOST_OK) {
         fail_clear(p->a);
@@ -26748,23 +26688,20 @@ static const json *recipe_recorded(recipe *p) {
 /* Was this very stage done before, and are its files still what it wrote? */
 static int recipe_kept(recipe *p, recipe_stage *s, const json *recorded) {
     for (const json *r = recorded ? recorded->child : NULL; r; r = r->next) {
-        const json *key = json_get(r, "key"), *outs = json_get(r, "outputs");
-        if (!key || key->kind != JSON_STRING || key->n != 64 || memcmp(key->s, s->key, 64))
-            continue;
+        const json *outs = json_get(r, "outputs");
+        if (!json_says(r, "key", s->key)) continue;
         if (recipe_expand(p, s) != ALMOST_OK || !outs || outs->n != s->outs) {
             fail_clear(p->a);
             return 0;
         }
         for (size_t i = 0; i < s->outs; i++) {
             char path[CALL_PATH];
-            const json *sha = outs ? json_get(outs, s->out[i].name) : NULL;
-            if (!sha || sha->kind != JSON_STRING || sha->n != 64) return 0;
             if (call_resolve(&s->c, s->out[i].name, path) != ALMOST_OK ||
                 !file_exists(path) || call_digest(p->a, path, s->out[i].sha) != ALMOST_OK) {
                 fail_clear(p->a);
                 return 0;
             }
-            if (memcmp(sha->s, s->out[i].sha, 64)) return 0;
+            if (!json_says(outs, s->out[i].name, s->out[i].sha)) return 0;
         }
         return 1;
     }
@@ -26815,7 +26752,7 @@ static almost_status recipe_timing(recipe *p, text *t, const recipe_stage *s, in
                                    const recipe_rate *r, const recipe_rate *all) {
     char path[CALL_PATH];
     text_fmt(t, "{\"command\": ");
-    json_put(t, s->line, strlen(s->line));
+    json_put_str(t, s->line);
     text_fmt(t, ", \"kept\": %s", kept ? "true" : "false");
     recipe_rate_put(t, r);
     if (p->done == p->n) {
@@ -27013,9 +26950,28 @@ static almost_status run_inputs(recipe *p, call *c, const char *preset) {
     return files ? progress(c->a, "inputs", files, files, note) : ALMOST_OK;
 }
 
+/* Says that every digest is the published one, or fails with the first that is not; sums are
+ * of the artefacts, all of the inputs too. */
+static almost_status run_verdict(almost *a, const char *path, const char *published,
+                                 const text *sums, const text *all, text *say) {
+    char hex[65];
+    sums_verdict v = sums_compare(published, all->s), w = sums_compare(sums->s, published);
+    if (v.same < v.files)
+        return fail(a, ALMOST_ERR_MISMATCH, "%zu of %zu files differ from the published "
+                    "digests; first: %s; 'almost bisect' compares two runs",
+                    v.files - v.same, v.files, v.first);
+    if (w.same < w.files)
+        return fail(a, ALMOST_ERR_FORMAT, "%s: expected %zu artefacts, found %zu of them; get "
+                    "the file again", path, w.files, w.same);
+    sha256_hex(sums->s, sums->n, hex);
+    text_fmt(say, "\nevery artefact has the published digest: %zu of %zu files, run digest "
+             "%s\n", w.same, w.files, hex);
+    return ALMOST_OK;
+}
+
 /* Holds the run's digests against the published ones, or publishes them. */
 static almost_status run_judge(recipe *p, call *c, const char *preset) {
-    char path[CALL_PATH], hex[65];
+    char path[CALL_PATH];
     const char *published;
     text sums, all, say;
     text_init(&sums, c->a);
@@ -27035,22 +26991,7 @@ static almost_status run_judge(recipe *p, call *c, const char *preset) {
         text_fmt(&say, "\nno digests are published for '%s' (%s is missing)\n", preset,
                  path);
     } else if (s == ALMOST_OK) {
-        sums_verdict v = sums_compare(published, all.s), w = sums_compare(sums.s, published);
-        sha256_hex(sums.s, sums.n, hex);
-        if (v.same < v.files)
-            s = fail(c->a, ALMOST_ERR_MISMATCH,
-                     "%zu of %zu files differ from the published digests; first: %s; "
-                     "'almost bisect' compares two runs",
-                     v.files - v.same, v.files, v.first);
-        else if (w.same < w.files)
-            s = fail(c->a, ALMOST_ERR_FORMAT,
-                     "%s: expected %zu artefacts, found %zu of them; get the file again",
-                     path, w.files, w.same);
-        else
-            text_fmt(&say,
-                     "\nevery artefact has the published digest: %zu of %zu files, run "
-                     "digest %s\n",
-                     w.same, w.files, hex);
+        s = run_verdict(c->a, path, published, &sums, &all, &say);
     }
     if (s == ALMOST_OK) s = call_write(c, &say);
     text_free(&say);
@@ -27077,28 +27018,21 @@ static almost_status run_recipe(recipe *p, call *c, const char *preset) {
  * the recipe `weights`, into OUT/weights, and its digests are held against the published
  * ones. */
 static almost_status run_reproduce(call *c) {
-    recipe p = {0}, family = {0};
-    char out[CALL_PATH], made[CALL_PATH];
-    const char *preset = call_text(c, "preset");
-    p.a = family.a = c->a;
+    const char *preset = call_text(c, "preset"), *out = call_text(c, "out");
+    recipe p = {.a = c->a, .title = preset}, family = {.a = c->a, .title = "weights"};
     arena_init(&p.r, c->a);
     arena_init(&family.r, c->a);
     text_init(&p.inputs, c->a);
     text_init(&family.inputs, c->a);
-    p.title = preset;
-    family.title = "weights";
-    snprintf(out, sizeof out, "run-%.100s", preset);
-    if (*call_text(c, "out")) snprintf(out, sizeof out, "%s", call_text(c, "out"));
-    snprintf(p.folder, sizeof p.folder, "%s", out);
+    snprintf(p.folder, sizeof p.folder, *out ? "%s" : "run-%.100s", *out ? out : preset);
     almost_status s = ALMOST_OK;
     call own = *c;
     if (call_flag(c, "from-scratch")) {
-        if (!path_join(made, sizeof made, out, "weights"))
+        if (!path_join(family.folder, sizeof family.folder, p.folder, "weights"))
             s = fail(c->a, ALMOST_ERR_ARGUMENT, "reproduce: the path of --out is too long");
-        snprintf(family.folder, sizeof family.folder, "%s", made);
         if (s == ALMOST_OK) s = run_recipe(&family, c, "weights");
         if (s == ALMOST_OK) s = run_judge(&family, c, "weights");
-        own.value[option_find(c->cmd, "weights", 7)] = made;
+        own.value[option_find(c->cmd, "weights", 7)] = family.folder;
     }
     if (s == ALMOST_OK) s = run_recipe(&p, &own, preset);
     if (s == ALMOST_OK) s = report_write(c->a, p.folder, call_text(c, "data"));
@@ -28315,19 +28249,12 @@ static void speed_number(text *t, double v) {
     text_fixed(t, v, v < 10 ? 3 : v < 1000 ? 1 : 0);
 }
 
-/* Appends s; wide > 0: in a column of that width, at its left; < 0: at its right. */
-static void speed_column(text *t, const char *s, int wide) {
-    int blanks = (wide < 0 ? -wide : wide) - (int)strlen(s);
-    if (wide >= 0) text_str(t, s);
-    while (blanks-- > 0) text_char(t, ' ');
-    if (wide < 0) text_str(t, s);
-}
-
-static void speed_column_number(text *t, double v, int wide) {
+/* The same at the right of a column. */
+static void speed_column(text *t, double v, int wide) {
     text x;
     text_init(&x, t->a);
     speed_number(&x, v);
-    speed_column(t, x.s ? x.s : "?", -wide);
+    text_fmt(t, "%*s", wide, x.s ? x.s : "?");
     text_free(&x);
 }
 
@@ -28344,12 +28271,11 @@ static void speed_row_json(speeds *b, const char *unit, const speed_figure *f) {
 
 static void speed_row_table(speeds *b, const char *unit, const speed_figure *f) {
     text *t = &b->out;
-    speed_column(t, b->name, 24);
-    speed_column_number(t, f->value, 10);
-    text_char(t, ' ');
-    speed_column(t, unit, 8);
-    speed_column_number(t, f->limit, 10);
-    speed_column_number(t, 100 * f->share, 8);
+    text_fmt(t, "%-24s", b->name);
+    speed_column(t, f->value, 10);
+    text_fmt(t, " %-8s", unit);
+    speed_column(t, f->limit, 10);
+    speed_column(t, 100 * f->share, 8);
     text_str(t, " %\n");
 }
 
@@ -28954,17 +28880,16 @@ static int speed_listed(const char *list, const char *name) {
 
 /* Refuses an --only that names something there is not. */
 static almost_status speed_check(speeds *b, const char *only) {
-    for (const char *s = only; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
-        size_t n = strcspn(s, ","), i = 0;
-        for (; i < COUNT(SPEED_CASES); i++)
-            if (speed_name(b, &SPEED_CASES[i]) && strlen(b->name) == n &&
-                !memcmp(b->name, s, n))
-                break;
-        if (i == COUNT(SPEED_CASES))
-            return fail(b->a, ALMOST_ERR_ARGUMENT,
-                        "bench: --only: there is no measurement '%.*s'; run bench without "
-                        "--only for their names",
-                        (int)MIN(n, (size_t)40), s);
+    for (size_t n; *only; only += n + (only[n] == ',')) {
+        int known = 0;
+        n = strcspn(only, ",");
+        for (size_t i = 0; i < COUNT(SPEED_CASES) && !known; i++)
+            known = speed_name(b, &SPEED_CASES[i]) && strlen(b->name) == n &&
+                    !memcmp(b->name, only, n);
+        if (!known)
+            return fail(b->a, ALMOST_ERR_ARGUMENT, "bench: --only: there is no measurement "
+                        "'%.*s'; run bench without --only for their names",
+                        (int)MIN(n, (size_t)40), only);
     }
     return ALMOST_OK;
 }
@@ -29046,13 +28971,9 @@ static void plan_time(text *t, double seconds) {
     text_str(t, " s");
 }
 
-/* Begins a line of two columns. */
-static void plan_label(text *t, const char *label) {
-    text_str(t, "  ");
-    speed_column(t, label, 40);
-}
+/* A line of two columns. */
 static void plan_line(text *t, const char *label, double v, const char *unit) {
-    plan_label(t, label);
+    text_fmt(t, "  %-40s", label);
     plan_amount(t, v, unit);
     text_char(t, '\n');
 }
@@ -29090,23 +29011,11 @@ static void plan_shape(plan *p, const shape *s) {
     plan_line(t, "PPO, all four models of this size", plan_ppo(p, s), "B");
     text_char(t, '\n');
     plan_line(t, "arithmetic per token trained", token, "FLOP");
-    plan_label(t, "one step");
-    text_fmt(t, "%lld tokens, at least ", (long long)p->step);
+    text_fmt(t, "  %-40s%lld tokens, at least ", "one step", (long long)p->step);
     plan_time(t, step / p->rate);
     text_str(t, ", rather ");
     plan_time(t, step / (p->rate * PLAN_SHARE));
     text_char(t, '\n');
-}
-
-static void plan_rate(plan *p) {
-    almost *a = p->c->a;
-    double begun = clock_seconds(), inverse = 0;
-    int n = 0;
-    do {
-        inverse += 1 / MAX(bench_fma_peak(a, threads_count(a)), 1e-9);
-        n++;
-    } while (clock_seconds() - begun < PLAN_SECONDS);
-    p->rate = n / inverse;
 }
 
 static void plan_tell_rate(plan *p) {
@@ -29154,26 +29063,19 @@ static void plan_model_row(plan *p, const char *name, const shape *s) {
                          memory_trained(s) + memory_activations(p->c->a, s),
                          memory_params(s) * sizeof(float) + plan_caches(s, PLAN_SLOTS)};
     text_init(&x, t->a);
-    text_str(t, "  ");
-    speed_column(t, name, 30);
+    text_fmt(t, "  %-30s", name);
     for (size_t i = 0; i < COUNT(v); i++) {
         text_clear(&x);
         plan_amount(&x, v[i], i ? "B" : "");
-        speed_column(t, x.s ? x.s : "?", -13);
+        text_fmt(t, "%13s", x.s ? x.s : "?");
     }
     text_char(t, '\n');
     text_free(&x);
 }
 
 static void plan_model_head(plan *p, const char *what) {
-    text *t = &p->t;
-    text_str(t, "\n  ");
-    speed_column(t, what, 30);
-    speed_column(t, "parameters", -13);
-    speed_column(t, "weights", -13);
-    speed_column(t, "to train", -13);
-    speed_column(t, "to generate", -13);
-    text_char(t, '\n');
+    text_fmt(&p->t, "\n  %-30s%13s%13s%13s%13s\n", what, "parameters", "weights", "to train",
+             "to generate");
 }
 
 /* The shape of a model file that is there already; 0: it is not, or is no model. */
@@ -29209,11 +29111,8 @@ static int plan_seen(const recipe *r, size_t line, size_t file) {
 static void plan_model_file(plan *p, const call *c, const char *name) {
     shape s;
     if (plan_file_shape(c, name, &s)) plan_model_row(p, name, &s);
-    else if (!strncmp(name, "weights/", 8)) {
-        text_str(&p->t, "  ");
-        speed_column(&p->t, name, 30);
-        text_str(&p->t, "    is not there\n");
-    }
+    else if (!strncmp(name, "weights/", 8))
+        text_fmt(&p->t, "  %-30s    is not there\n", name);
 }
 
 /* A line for every model the recipe begins with or trains from nothing. */
@@ -29300,29 +29199,20 @@ static void plan_paper_row(plan *p, const char *what, const char *cmd, const cha
     text *t = &p->t;
     text x;
     text_init(&x, t->a);
-    text_str(t, "  ");
-    speed_column(t, what, 34);
-    speed_column(t, cmd, 10);
-    speed_column(t, m, 10);
+    text_fmt(t, "  %-34s%-10s%-10s", what, cmd, m);
     for (int i = 0; i < 2; i++) {
         text_clear(&x);
         plan_time(&x, 1e-9 * flop / (p->rate * (i ? PLAN_SHARE : 1)));
-        speed_column(t, x.s ? x.s : "?", -14);
+        text_fmt(t, "%14s", x.s ? x.s : "?");
     }
     text_char(t, '\n');
     text_free(&x);
 }
 
 static void plan_paper_jobs(plan *p) {
-    text *t = &p->t;
     double all = 0;
-    text_str(t, "\n  ");
-    speed_column(t, "work", 34);
-    speed_column(t, "command", 10);
-    speed_column(t, "model", 10);
-    speed_column(t, "at least", -14);
-    speed_column(t, "rather", -14);
-    text_char(t, '\n');
+    text_fmt(&p->t, "\n  %-34s%-10s%-10s%14s%14s\n", "work", "command", "model", "at least",
+             "rather");
     for (size_t i = 0; i < COUNT(PAPER_JOBS); i++) {
         const plan_job *j = &PAPER_JOBS[i];
         double flop = plan_job_flop(j);
@@ -29366,9 +29256,10 @@ static almost_status plan_paper_recipe(plan *p) {
 static almost_status plan_all(plan *p) {
     const char *preset = call_text(p->c, "preset");
     almost_status s = ALMOST_OK;
+    speeds machine = {.a = p->c->a};
     shape x;
     TRY(call_int(p->c, "step", 1, TRAIN_ROWS, &p->step));
-    plan_rate(p);
+    p->rate = speed_limit(&machine, LIMIT_FMA, threads_count(p->c->a), PLAN_SECONDS);
     if (!strcmp(preset, "paper")) {
         plan_paper(p);
         s = plan_paper_recipe(p);
@@ -29620,18 +29511,17 @@ static int tool_emit(void *ctx, size_t request, const char *bytes, size_t n) {
 static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
                                    const char *const *stop, size_t n_stop, uint64_t item,
                                    int indent, text *out) {
-    gen_config g = {0};
-    gen_request q = {0};
-    gen_result x;
     tool_stream o = {c, 0, indent, 0};
+    gen_config g = {.eos = tok_eos(m->tok), .n_stops = n_stop, .emit = tool_emit, .ctx = &o};
+    gen_request q = {.sample = item, .prefix = -1, .how = sampler_default()};
+    gen_result x;
     arena r;
     ids v;
-    int64_t seed;
     double p;
-    TRY(call_int(c, "seed", 0, INT64_MAX, &seed));
+    uint8_t ended;
+    TRY(call_seed(c, &g.seed));
     TRY(call_int32(c, "max-new", 1, 1 << 20, &q.max_new));
     TRY(call_real(c, "top-p", 1e-4, 1, &p));
-    q.how = sampler_default();
     TRY(call_f32(c, "temperature", 0, 100, &q.how.temperature));
     q.how.greedy = q.how.temperature == 0;
     if (q.how.greedy) q.how.temperature = 1;
@@ -29646,19 +29536,9 @@ static almost_status tool_continue(call *c, model *m, const char *s, size_t n,
                   call_text(c, "model"));
     q.ids = v.v;
     q.n = v.n;
-    q.prefix = -1;
-    q.sample = item;
-    g.seed = (uint64_t)seed;
-    g.eos = tok_eos(m->tok);
-    g.n_stops = n_stop;
     for (size_t i = 0; i < n_stop; i++) g.stops[i] = stop[i];
-    g.emit = tool_emit;
-    g.ctx = &o;
     if (st == ALMOST_OK) st = generate(m, &g, NULL, 0, &q, 1, &r, &x);
-    if (st == ALMOST_OK && out) {
-        st = tok_decode(m->tok, x.ids, x.n, out);
-        if (out->n > x.bytes) out->s[out->n = x.bytes] = 0;
-    }
+    if (st == ALMOST_OK && out) st = stage_reply(m, &x, out, &ended);
     arena_free(&r);
     ids_free(&v);
     return st;
@@ -29724,11 +29604,8 @@ static almost_status tool_gather(tool_party *p) {
     TRY(tool_join(p, call_text(p->c, "model")));
     while (*more) {
         char one[CALL_PATH];
-        size_t n = strcspn(more, ",");
-        memcpy(one, more, n); // values are shorter than CALL_PATH
-        one[n] = 0;
-        more += n + (more[n] == ',');
-        if (n) TRY(tool_join(p, one));
+        call_next(&more, one);
+        if (*one) TRY(tool_join(p, one));
     }
     if (p->n == 1) p->width = 0;
     if (!*call_text(p->c, "rm")) return ALMOST_OK;
@@ -29850,24 +29727,14 @@ static almost_status tool_chat(call *c) {
 static almost_status tool_score_rows(call *c, model *rm, arena *r, text *t) {
     char path[CALL_PATH];
     pair_record *v;
+    float *x, *y;
     size_t n;
     int64_t right = 0, ties = 0;
     uint32_t quirks;
     TRY(quirks_parse(c->a, call_text(c, "quirks"), &quirks));
     TRY(call_path(c, "file", path));
     TRY(pairs_read(c->a, r, path, &v, &n));
-    const char **prompt = arena_take(r, n + 1, sizeof *prompt),
-               **chosen = arena_take(r, n + 1, sizeof *chosen);
-    const char **rejected = arena_take(r, n + 1, sizeof *rejected);
-    float *x = arena_take(r, n + 1, sizeof *x), *y = arena_take(r, n + 1, sizeof *y);
-    if (!prompt || !chosen || !rejected || !x || !y) return ALMOST_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
-        prompt[i] = v[i].prompt;
-        chosen[i] = v[i].chosen;
-        rejected[i] = v[i].rejected;
-    }
-    TRY(score_texts(rm, "score", prompt, chosen, n, quirks, x));
-    TRY(score_texts(rm, "score", prompt, rejected, n, quirks, y));
+    TRY(score_pairs(rm, r, "score", v, n, quirks, &x, &y));
     for (size_t i = 0; i < n; i++) {
         right += x[i] > y[i];
         ties += x[i] == y[i];
