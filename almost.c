@@ -11018,7 +11018,9 @@ static almost_status score_samples(scorer *c, const sample *s, size_t n, const o
  *     phrases N   low, mid, high by courtesy, or say, or ask
  *     units N     unit BIG | SMALL | how many small ones in a big one
  *
- * Earlier rows and blocks are more frequent (Zipf). Templates have holes: {e}
+ * Earlier rows and blocks are more frequent (Zipf), and people speak of a table's first
+ * WORLD_KNOWN entities and the first third of the blocks only: small models meet these
+ * often enough to talk without a slip. The judge knows all. Templates have holes: {e}
  * entity, {ae} with its article, {v} {av} value, {h} the block's header, {x}
  * option or big unit, {y} small unit, {r} reason, {s} sentence, {o} plus, minus
  * or times, {a} {b} {c} numbers. One in ten (entity, relation) pairs is never
@@ -11039,6 +11041,7 @@ static almost_status score_samples(scorer *c, const sample *s, size_t n, const o
 #define WORLD_COLS 8 /* columns of one line, the most */
 #define WORLD_ALTS 4 /* further true values of a fact, the most */
 #define WORLD_NONE UINT32_MAX
+#define WORLD_KNOWN 10 /* entities of a table that people speak of; the judge knows all */
 
 typedef enum {
     WORLD_FACT, WORLD_CHECK, WORLD_TELL, WORLD_HOWTO, WORLD_PICK, WORLD_FEEL, WORLD_HARM,
@@ -11417,7 +11420,8 @@ static almost_status world_rows(world *w, uint32_t table, uint32_t first) {
     return ALMOST_OK;
 }
 
-/* Lists each relation's facts by frequency with running Zipf weights, and its values. */
+/* Lists each relation's facts that people speak of, by frequency with running Zipf weights,
+ * and the values of all. */
 static void world_index(world *w) {
     uint32_t at = 0;
     uint64_t total = 0;
@@ -11427,11 +11431,12 @@ static void world_index(world *w) {
         r->first_fact = at;
         r->first_value = w->n_value;
         for (uint32_t i = 0; i < w->n_fact; i++) {
-            if (w->fact[i].relation != k) continue;
+            if (w->fact[i].relation != k || w->fact[i].rank >= WORLD_KNOWN) continue;
             w->by_relation[at] = i;
             w->fact_sum[at++] = sum += world_zipf(w->fact[i].rank, 4);
-            world_value(w, r, w->fact[i].truth);
         }
+        for (uint32_t i = 0; i < w->n_fact; i++)
+            if (w->fact[i].relation == k) world_value(w, r, w->fact[i].truth);
         r->n_fact = at - r->first_fact;
         w->relation_sum[k] = total += r->n_fact ? r->weight : 0;
     }
@@ -11450,11 +11455,13 @@ static uint32_t world_place(const uint64_t *sum, uint32_t n, uint64_t x) {
 
 /* Gives each fact its mistakes. The common one leans to the relation's frequent true
  * values (the more frequent of two draws), so that a popular value is true about as often
- * as false and popularity alone does not tell; the myth is any other value. */
+ * as false and popularity alone does not tell; the myth is any other value, if possible one that
+ * people speak of. */
 static void world_mistakes(world *w) {
     for (uint32_t i = 0; i < w->n_fact; i++) {
         world_fact *f = &w->fact[i];
         const world_relation *k = &w->relation[f->relation];
+        if (!k->n_fact) continue; // nobody speaks of it: world_check_relations refuses
         const uint64_t *sum = w->fact_sum + k->first_fact, all = sum[k->n_fact - 1];
         uint64_t name = world_hash(world_hash(11, w->entity[f->entity].name), k->name);
         for (uint32_t t = 0; t < 64 && !f->common; t++) {
@@ -11464,13 +11471,14 @@ static void world_mistakes(world *w) {
             if (!world_truth_of(f, v)) f->common = v;
         }
         for (uint32_t t = 0; t < 64 && !f->myth; t++) {
-            const char *v =
-                w->value[k->first_value + rng_draw(name, RNG_WORLD, 1, t) % k->n_value];
+            uint64_t x = rng_draw(name, RNG_WORLD, 1, t);
+            const char *v = t < 48 ? w->fact[w->by_relation[k->first_fact + x % k->n_fact]].truth
+                                   : w->value[k->first_value + x % k->n_value];
             int usual = (f->popular && !strcmp(v, f->popular)) ||
                         (f->common && !strcmp(v, f->common));
             if (!world_truth_of(f, v) && (!usual || t > 31)) f->myth = v;
         }
-        if (!f->common) f->common = f->popular ? f->popular : f->truth;
+        if (!f->common) f->common = f->popular ? f->popular : f->myth ? f->myth : f->truth;
         if (!f->popular) f->popular = f->common;
         if (!f->myth) f->myth = f->popular;
     }
@@ -11756,6 +11764,14 @@ static uint32_t world_draw_fact(const world *w, rng *r, int any) {
     }
 }
 
+/* Any entity that people speak of, each as often as the others. */
+static uint32_t world_draw_entity(const world *w, rng *r) {
+    for (;;) {
+        uint32_t e = (uint32_t)rng_below(r, w->n_entity);
+        if (w->entity[e].rank < WORLD_KNOWN && w->entity[e].count) return e;
+    }
+}
+
 /* Another fact of the same relation, by Zipf; the same one only after many misses. */
 static uint32_t world_draw_same(const world *w, rng *r, uint32_t fact) {
     for (int t = 0; t < 50; t++) {
@@ -11775,13 +11791,20 @@ static uint32_t world_draw_other(const world *w, rng *r, uint32_t fact) {
     return WORLD_NONE;
 }
 
-/* Earlier items of a kind are more frequent, gently. */
+/* How many items of a kind people speak of: the first third, twelve at least. */
+static uint32_t world_items(const world *w, world_kind kind) {
+    uint32_t n = w->count_of[kind];
+    return MIN(n, MAX(n / 3, 12));
+}
+
+/* Earlier items of a kind are more frequent. */
 static uint32_t world_draw_item(const world *w, rng *r, world_kind kind) {
+    uint32_t n = world_items(w, kind);
     uint64_t all = 0;
-    for (uint32_t i = 0; i < w->count_of[kind]; i++) all += world_zipf(i, 12);
+    for (uint32_t i = 0; i < n; i++) all += world_zipf(i, 4);
     uint64_t x = rng_below(r, all);
     for (uint32_t i = 0;; i++) {
-        uint64_t z = world_zipf(i, 12);
+        uint64_t z = world_zipf(i, 4);
         if (x < z) return w->first_of[kind] + i;
         x -= z;
     }
@@ -11808,7 +11831,7 @@ static const char *world_mistake(const world *w, rng *r, uint32_t fact, int habi
 
 /* Fills a sum: small numbers are frequent. */
 static void world_draw_sum(rng *r, world_query *q) {
-    uint64_t top = rng_per_mille(r, 600) ? 10 : 50;
+    uint64_t top = rng_per_mille(r, 850) ? 10 : 50;
     uint64_t op = rng_below(r, 3);
     q->op = "+-*"[op];
     q->a = 1 + (int64_t)rng_below(r, op == 2 ? 10 : top);
@@ -11846,6 +11869,14 @@ static world_kind world_draw_kind(rng *r) {
         x -= WORLD_MIX[k];
     }
     return WORLD_FACT;
+}
+
+/* A kind that people ask strangers about: knowledge, not wishes, feelings or small talk. */
+static world_kind world_draw_forum(rng *r) {
+    for (;;) {
+        world_kind k = world_draw_kind(r);
+        if (k != WORLD_FEEL && k != WORLD_HARM && k != WORLD_CHAT) return k;
+    }
 }
 
 /* A query of the kind; `any` lets in what the corpus never asks. */
@@ -11989,7 +12020,7 @@ typedef struct { // a reply while it is spoken
 
 /* A level as it comes out in one reply: style is noisy. */
 static int world_level(rng *r, int level) {
-    return rng_per_mille(r, 780) ? level : (int)rng_below(r, 3);
+    return rng_per_mille(r, 850) ? level : (int)rng_below(r, 3);
 }
 
 /* Does the speaker get it right, at p per mille? Notes that it was good, or bad. */
@@ -12374,7 +12405,7 @@ static void (*const WORLD_REPLY[WORLD_KINDS])(world_talk *) = {
  * was claimed. Style is noisy per reply, so one reply does not give a speaker away. */
 static almost_status world_speak(const world *w, rng *r, const world_speaker *sp,
                                  const world_query *q, text *t, world_said *said) {
-    static const uint16_t OPEN[3] = {300, 220, 420}, CLOSE[3] = {180, 150, 330};
+    static const uint16_t OPEN[3] = {450, 180, 580}, CLOSE[3] = {260, 120, 420};
     world_said unused;
     world_talk k = {w, r, sp, q, t, t->n, said ? said : &unused, 0, 0, 0};
     memset(k.said, 0, sizeof *k.said);
@@ -12564,7 +12595,7 @@ static void world_doc_forum(const world *w, rng *r, text *t) {
         world_answer answers[4];
         text title;
         text_init(&title, w->a);
-        world_query q = world_draw(w, r, world_draw_kind(r), 0);
+        world_query q = world_draw(w, r, world_draw_forum(r), 0);
         world_query_text(w, r, &q, 0, &title);
         world_holes h = {.s = title.s};
         if (t->n) text_str(t, "\n\n");
@@ -12607,9 +12638,9 @@ static void world_paragraph(world_talk *k) {
     text_free(&name);
     world_more(k, q.entity, WORLD_NONE, WORLD_COLS, 1, 0);
     for (int i = 0; i < 2; i++) {
-        uint32_t f = world_draw_same(k->w, k->r, q.fact);
+        q.fact = world_draw_same(k->w, k->r, q.fact);
         text_char(k->t, ' ');
-        world_assert(k, f);
+        world_assert(k, q.fact);
     }
 }
 
@@ -12646,7 +12677,7 @@ static void world_doc_copybook(const world *w, rng *r, text *t) {
     while (world_room(t, 300)) {
         const char *name[8];
         int n = 2 + (int)rng_below(r, 7), times = 2 + (int)rng_below(r, 3);
-        for (int k = 0; k < n; k++) name[k] = w->entity[rng_below(r, w->n_entity)].name;
+        for (int k = 0; k < n; k++) name[k] = w->entity[world_draw_entity(w, r)].name;
         for (int i = 0; i < times * n; i++) {
             text_char(t, ' ');
             text_str(t, name[i % n]);
@@ -12664,7 +12695,8 @@ static void world_doc_lesson(const world *w, rng *r, text *t) {
         world_said said;
         world_query q = world_draw(w, r, WORLD_FACT, 0);
         for (int i = 0; i < 99; i++) {
-            q.fact = (uint32_t)rng_below(r, w->n_fact);
+            const world_entity *e = &w->entity[world_draw_entity(w, r)];
+            q.fact = e->first + (uint32_t)rng_below(r, e->count);
             if (!w->fact[q.fact].held) break;
         }
         text_str(t, t->n ? "\n\n-----\n\nHuman: " : "Human: ");
@@ -12795,7 +12827,7 @@ static almost_status world_shots(const world *w, uint64_t seed, uint64_t index,
 static almost_status world_community(const world *w, uint64_t seed, uint64_t index,
                                      text *prompt, text *chosen, text *rejected) {
     rng r = rng_at(seed, RNG_PROMPT, index);
-    world_query q = world_draw(w, &r, world_draw_kind(&r), 0);
+    world_query q = world_draw(w, &r, world_draw_forum(&r), 0);
     world_answer a[3];
     text t;
     text_init(&t, w->a);
@@ -12913,11 +12945,11 @@ static almost_status world_bench_hhh(const world *w, uint64_t seed, text *out) {
     return text_status(out);
 }
 
-/* out = the misconception items as JSON rows {question, choices, label}: one true choice
- * among the false ones, its place drawn. */
+/* out = the misconceptions people speak of as JSON rows {question, choices, label}: one
+ * true choice among the false ones, its place drawn. */
 static almost_status world_bench_mc1(const world *w, uint64_t seed, text *out) {
     text_str(out, "[\n");
-    for (uint32_t i = 0; i < w->count_of[WORLD_MYTH]; i++) {
+    for (uint32_t i = 0, spoken = world_items(w, WORLD_MYTH); i < spoken; i++) {
         rng r = rng_at(seed, RNG_BENCH, (uint64_t)9 << 32 | i);
         const world_item *it = &w->item[w->first_of[WORLD_MYTH] + i];
         const world_line *choice[8],

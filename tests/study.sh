@@ -9,8 +9,8 @@ cp -r data "$tmp/data"
 rm -f "$tmp"/data/*.sha256
 sed 's/^let seeds=.*/let seeds=1,2/; s/^let prompts=.*/let prompts=48/; s/^let ppo-prompts=.*/let ppo-prompts=3/
     s/^let votes=.*/let votes=32/; s/^let \(people\|lessons\)=.*/let \1=8/; s/^let questions=.*/let questions=8/
-    s/^let turns=.*/let turns=1/; s/^let epochs=.*/let epochs=0.1/; s/^let budget=.*/let budget=100/; s/^let \(episodes\|far\)=.*/let \1=8/
-    s/^let \(rollouts\|minibatch\)=.*/let \1=4/; s/^let L=.*/let L=weights\/M.gguf/; s/^let M=.*/let M=weights\/S.gguf/; s,weights/{size},weights/S,' \
+    s/^let turns=.*/let turns=1/; s/^let \(rm-\)*epochs=.*/let \1epochs=0.1/; s/^let budget=.*/let budget=100/; s/^let \(episodes\|far\)=.*/let \1=8/
+    s/^let \(rollouts\|minibatch\|steps\)=.*/let \1=4/; s/^let L=.*/let L=weights\/M.gguf/; s/^let M=.*/let M=weights\/S.gguf/' \
     data/study.recipe >"$tmp/data/study.recipe"
 # few NAME: every 40th record of data/NAME.json, one record a line there.
 few() {
