@@ -24323,6 +24323,16 @@ static almost_status stage_benchmarks(call *c) {
     return s;
 }
 
+/* A model file in another weight type, such as the shipped policies in f16. */
+static almost_status stage_convert(call *c) {
+    char from[CALL_PATH], to[CALL_PATH];
+    int type = GGUF_F32;
+    TRY(stage_type(c, &type));
+    TRY(call_path(c, "in", from));
+    TRY(call_path(c, "out", to));
+    return gguf_convert(c->a, from, to, (uint32_t)type);
+}
+
 /* ---- the table of stages ---- */
 
 #define DATA_OPTION {"data", OPTION_IN, "data/", "folder of the built-in world"}
@@ -24513,6 +24523,10 @@ static const command STAGE_COMMANDS[] = {
        "official, or quirks such as ties,truncate: ties counts a tie as a win"},
       {"items", OPTION_FLAG, "", "what each item earned, too: bars needs it"},
       SEED_OPTION}},
+    {"convert", "in out", "a model file in another weight type", stage_convert,
+     {{"in", OPTION_IN, NULL, "model file"},
+      {"out", OPTION_OUT, NULL, "model file to write"},
+      {"type", OPTION_TEXT, "q8_0", "f32, f16, bf16 or q8_0"}}},
     {"benchmarks", "", "the fixed evaluation files of the world, made again", stage_benchmarks,
      {DATA_OPTION,
       {"out", OPTION_DIR, NULL, "folder"},
@@ -29505,15 +29519,6 @@ static almost_status tool_info(call *c) {
     return s;
 }
 
-static almost_status tool_convert(call *c) {
-    char from[CALL_PATH], to[CALL_PATH];
-    int type = GGUF_F32;
-    TRY(stage_type(c, &type));
-    TRY(call_path(c, "in", from));
-    TRY(call_path(c, "out", to));
-    return gguf_convert(c->a, from, to, (uint32_t)type);
-}
-
 /* ---- generate, chat, score ---- */
 
 /* Hands text to the caller's stdout as it is drawn. indent < 0: as it is; otherwise
@@ -29630,18 +29635,27 @@ static almost_status tool_join(tool_party *p, const char *file) {
     return ALMOST_OK;
 }
 
-/* All policies, and the reward model if one is named. */
-static almost_status tool_gather(tool_party *p) {
-    const char *more = call_text(p->c, "compare");
-    TRY(tool_join(p, call_text(p->c, "model")));
-    while (*more) {
+static almost_status tool_join_all(tool_party *p, const char *files) {
+    while (*files) {
         char one[CALL_PATH];
-        call_next(&more, one);
+        call_next(&files, one);
         if (*one) TRY(tool_join(p, one));
     }
+    return ALMOST_OK;
+}
+
+/* All policies, and the reward model if one is named; --compare puts the shipped vanilla and
+ * fine-tuned models before them and the shipped reward model beside them. */
+static almost_status tool_gather(tool_party *p) {
+    int compare = call_flag(p->c, "compare");
+    char path[CALL_PATH];
+    if (compare) TRY(tool_join_all(p, "weights/M.gguf,weights/sft.gguf"));
+    TRY(tool_join_all(p, call_text(p->c, "model")));
     if (p->n == 1) p->width = 0;
-    if (!*call_text(p->c, "rm")) return ALMOST_OK;
-    return stage_model(p->c, "rm", NEED_HEAD, &p->rm);
+    if (*call_text(p->c, "rm")) return stage_model(p->c, "rm", NEED_HEAD, &p->rm);
+    if (!compare) return ALMOST_OK;
+    TRY(call_resolve(p->c, "weights/rm.gguf", path));
+    return stage_load(p->c->a, path, NEED_HEAD, &p->rm);
 }
 
 /* out = the prompt that ends with the person's line. The oldest turns are forgotten for
@@ -29828,9 +29842,11 @@ static const command TOOL_COMMANDS[] = {
       {"prompt", OPTION_LONG, "", "the text to continue"},
       SAMPLING_OPTIONS("1", "0.9", "128"), SEED_OPTION}},
     {"chat", "model", "talks: one line of yours, one reply of each model", tool_chat,
-     {{"model", OPTION_IN, NULL, "a policy"},
-      {"compare", OPTION_INS, "", "more policies that answer the same lines in turn"},
+     {{"model", OPTION_INS, "weights/ppo.gguf",
+       "policies that answer the same lines in turn"},
       {"rm", OPTION_IN, "", "reward model that scores every reply"},
+      {"compare", OPTION_FLAG, "",
+       "beside the shipped vanilla and fine-tuned models, with rewards"},
       SAMPLING_OPTIONS("0.7", "1", "128"), SEED_OPTION}},
     {"score", "model", "scores of a reward model for pairs of replies", tool_score,
      {{"model", OPTION_IN, NULL, "reward model"},
@@ -29838,10 +29854,6 @@ static const command TOOL_COMMANDS[] = {
       QUIRKS_OPTION}},
     {"info", "file", "what a model file holds, as JSON", tool_info,
      {{"file", OPTION_IN, NULL, "model file"}}},
-    {"convert", "in out", "a model file in another weight type", tool_convert,
-     {{"in", OPTION_IN, NULL, "model file"},
-      {"out", OPTION_OUT, NULL, "model file to write"},
-      {"type", OPTION_TEXT, "q8_0", "f32, f16, bf16 or q8_0"}}},
     {"hash", "file", "SHA-256 of a file, or of a folder's .txt and .json files", tool_hash,
      {{"file", OPTION_IN, NULL, "file or folder"}}},
     {"kat", "", "known answers: `name sha256` lines, equal on every machine", tool_kat,

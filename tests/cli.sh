@@ -274,13 +274,20 @@ refuses "best of none" 2 "option --best-of: expected an integer from 1" answer b
 refuses "dpo without a pull" 2 "option --beta: expected a number" dpo d4 --beta 0
 refuses "dpo of no pairs" 2 "option --n: expected an integer from 1" dpo d4 --n 0
 
-printf 'Who are you?\nThank you!\n' | $a chat weights/S.gguf --compare weights/M.gguf,weights/S.gguf --rm "$tmp/rm.gguf" --max-new 20 >"$tmp/chat"
+printf 'Who are you?\nThank you!\n' | $a chat weights/S.gguf,weights/M.gguf,weights/S.gguf --rm "$tmp/rm.gguf" --max-new 20 >"$tmp/chat"
 equal "chat compares three" "$(grep -c '^[SM]  [^ ]' "$tmp/chat")" 6
 equal "and scores each" "$(grep -c '^   (reward -\{0,1\}[0-9]*\.[0-9][0-9])$' "$tmp/chat")" 6
 equal "one policy gets one reply wherever it stands" \
     "$(grep '^S' "$tmp/chat" | sed -n 'p;n')" "$(grep '^S' "$tmp/chat" | sed -n 'n;p')"
 refuses "a policy is no reward model" 2 "no reward head" $a chat weights/S.gguf --rm weights/S.gguf
-refuses "a policy that is not there" 1 "none.gguf" $a chat weights/S.gguf --compare none.gguf
+refuses "a policy that is not there" 1 "none.gguf" $a chat weights/S.gguf,none.gguf
+echo 'What is the capital of France?' | $a chat --compare --max-new 30 >"$tmp/chat"
+equal "vanilla, fine-tuned and PPO side by side" "$(grep -o '^[a-zM]* ' "$tmp/chat" | tr -d '\n')" "M sft ppo "
+equal "each with its reward" "$(grep -c '^ *(reward -\{0,1\}[0-9]*\.[0-9][0-9])$' "$tmp/chat")" 3
+check "the shipped policy talks without a word" sh -c "echo 'What is the capital of France?' | $a chat | grep -q ."
+for f in rm sft ppo; do # shipped weights are the published run's
+    equal "weights/$f.gguf" "$($a hash weights/$f.gguf | cut -d' ' -f1)" "$(sed -n "s,  ship/$f.gguf$,,p" data/mini.sha256)"
+done
 check "chat" sh -c "echo 'What is the capital of France?' | $a chat weights/S.gguf --max-new 20 | grep -q ."
 check "generate" sh -c "$a generate weights/S.gguf --prompt 'Human:' --max-new 8 | grep -q ."
 # ---- bars: figures by hand. x against y: (1+0)/2 and (1/2+1/2)/2, each less 1/4; it wins 1+0 and 1+1/2 of 2;
