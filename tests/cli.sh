@@ -102,7 +102,7 @@ smoke="$a reproduce --preset smoke --quiet"
 refuses "a run folder below a file" 1 "one.txt: .*not a folder" $smoke --out "$tmp/one.txt/run"
 refuses "a run without models" 1 "none/[SML].gguf: no such file" $smoke --out "$tmp/run1" --weights "$tmp/none"
 refuses "a run without data" 2 "smoke.recipe is missing" $smoke --out "$tmp/run1" --data "$tmp/none"
-mkdir "$tmp/w" && cp weights/*.gguf "$tmp/w" && head -c 100000 weights/S.gguf >"$tmp/w/L.gguf"
+mkdir "$tmp/w" && cp weights/[SML].gguf "$tmp/w" && head -c 100000 weights/S.gguf >"$tmp/w/L.gguf"
 refuses "a run with a truncated model" 1 "L.gguf: .*truncated" $smoke --out "$tmp/run1" --weights "$tmp/w"
 mkdir "$tmp/small"
 if mount -t tmpfs -o size=300k none "$tmp/small" 2>/dev/null; then
@@ -282,7 +282,7 @@ equal "one policy gets one reply wherever it stands" \
 refuses "a policy is no reward model" 2 "no reward head" $a chat weights/S.gguf --rm weights/S.gguf
 refuses "a policy that is not there" 1 "none.gguf" $a chat weights/S.gguf,none.gguf
 echo 'What is the capital of France?' | $a chat --compare --max-new 30 >"$tmp/chat"
-equal "vanilla, fine-tuned and PPO side by side" "$(grep -o '^[a-zM]* ' "$tmp/chat" | tr -d '\n')" "M sft ppo "
+equal "vanilla, fine-tuned and PPO side by side" "$(grep -o "^[a-zM]\+" "$tmp/chat" | tr "\n" " ")" "M sft ppo "
 equal "each with its reward" "$(grep -c '^ *(reward -\{0,1\}[0-9]*\.[0-9][0-9])$' "$tmp/chat")" 3
 check "the shipped policy talks without a word" sh -c "echo 'What is the capital of France?' | $a chat | grep -q ."
 for f in rm sft ppo; do # shipped weights are the published run's
