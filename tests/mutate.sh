@@ -82,8 +82,8 @@ mutant chain-in-double scalar '        float c[PANEL];
 mutant flush-chain scalar 'C[i * ldc + j] = c[j] + 0.0f;' \
     'C[i * ldc + j] = c[j] < 0x1p-126f && c[j] > -0x1p-126f ? 0 : c[j];'
 mutant keep-minus-zero scalar 'C[i * ldc + j] = c[j] + 0.0f;' 'C[i * ldc + j] = c[j];'
-mutant restart-at-block auto 'X, p->ldx, 1, B, PANEL, Y, p->ldy, p->acc || t0 > 0,' \
-    'X, p->ldx, 1, B, PANEL, Y, p->ldy, p->acc,'
+mutant restart-at-block auto 'p->acc || b->t0 > 0, i < few' \
+    'p->acc, i < few'
 mutant pad-k auto 'for (size_t r = 0; r < rows; r++) att_softmax(k, p + r * ldp, i + r + 1, i + rows);' \
     'for (size_t r = 0; r < rows; r++) att_softmax(k, p + r * ldp, i + rows, i + rows);'
 
