@@ -11431,12 +11431,12 @@ static void world_index(world *w) {
         r->first_fact = at;
         r->first_value = w->n_value;
         for (uint32_t i = 0; i < w->n_fact; i++) {
-            if (w->fact[i].relation != k || w->fact[i].rank >= WORLD_KNOWN) continue;
+            if (w->fact[i].relation != k) continue;
+            world_value(w, r, w->fact[i].truth);
+            if (w->fact[i].rank >= WORLD_KNOWN) continue;
             w->by_relation[at] = i;
             w->fact_sum[at++] = sum += world_zipf(w->fact[i].rank, 4);
         }
-        for (uint32_t i = 0; i < w->n_fact; i++)
-            if (w->fact[i].relation == k) world_value(w, r, w->fact[i].truth);
         r->n_fact = at - r->first_fact;
         w->relation_sum[k] = total += r->n_fact ? r->weight : 0;
     }
@@ -29352,9 +29352,9 @@ static const command BENCH_COMMANDS[] = {
 /* ====================================================================
  * [43] TOOLS
  * --------------------------------------------------------------------
- * Commands that use or look at a model: tokenize, logits, info, convert,
- * hash, generate, chat, score; and the table of all commands, from which
- * help is printed. Uses: [15]-[22], [35]-[41].
+ * Commands that use or look at a model: tokenize, logits, info, hash,
+ * generate, chat, score; and the table of all commands, from which help is
+ * printed. Uses: [15]-[22], [35]-[41].
  * After this section every command of the program can be run by its words.
  * ==================================================================== */
 
@@ -29651,6 +29651,9 @@ static almost_status tool_gather(tool_party *p) {
     char path[CALL_PATH];
     if (compare) TRY(tool_join_all(p, "weights/M.gguf,weights/sft.gguf"));
     TRY(tool_join_all(p, call_text(p->c, "model")));
+    if (!p->n)
+        return fail(p->c->a, ALMOST_ERR_ARGUMENT,
+                    "chat: no policy is named; give a MODEL, such as weights/ppo.gguf");
     if (p->n == 1) p->width = 0;
     if (*call_text(p->c, "rm")) return stage_model(p->c, "rm", NEED_HEAD, &p->rm);
     if (!compare) return ALMOST_OK;
@@ -29846,7 +29849,7 @@ static const command TOOL_COMMANDS[] = {
        "policies that answer the same lines in turn"},
       {"rm", OPTION_IN, "", "reward model that scores every reply"},
       {"compare", OPTION_FLAG, "",
-       "beside the shipped vanilla and fine-tuned models, with rewards"},
+       "beside weights/M.gguf and weights/sft.gguf, with rewards of weights/rm.gguf"},
       SAMPLING_OPTIONS("0.7", "1", "128"), SEED_OPTION}},
     {"score", "model", "scores of a reward model for pairs of replies", tool_score,
      {{"model", OPTION_IN, NULL, "reward model"},
@@ -29916,11 +29919,12 @@ static void help_one(text *t, const command *cmd) {
     text_fmt(t, "usage: almost %s", cmd->name);
     size_t n;
     for (int k = 0; option_bare(cmd, k, &n); k++) {
-        text_char(t, ' ');
-        for (size_t i = 0; i < n; i++) {
-            char up = option_bare(cmd, k, &n)[i];
-            text_char(t, (char)(up >= 'a' && up <= 'z' ? up - 32 : up));
-        }
+        const char *word = option_bare(cmd, k, &n);
+        int free = cmd->options[option_find(cmd, word, n)].preset != NULL;
+        text_str(t, free ? " [" : " ");
+        for (size_t i = 0; i < n; i++)
+            text_char(t, (char)(word[i] >= 'a' && word[i] <= 'z' ? word[i] - 32 : word[i]));
+        text_str(t, free ? "]" : "");
     }
     text_fmt(t, " [options]\n%s\n\n", cmd->summary);
     for (int i = 0; i < OPTIONS_MAX && cmd->options[i].name; i++) {

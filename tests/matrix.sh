@@ -9,8 +9,8 @@
 # all cells so far, of this call and of earlier ones on the same source, as Markdown. With
 # KAT_ONLY=1 no cell makes a whole run.
 # `tiny` is the smoke recipe on the smallest model with small numbers; it and `smoke` compare
-# every file of the run. Installs what it needs with apt-get where it may. Half an hour on an
-# idle machine, nearly all of it compiling; files in build/matrix.
+# every file of the run. Installs what it needs with apt-get where it may. 48 minutes on two cores
+# that had other work besides, nearly all of it compiling; files in build/matrix.
 cd "$(dirname "$0")/.." || exit 1
 out=build/matrix
 table=

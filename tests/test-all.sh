@@ -2,7 +2,7 @@
 # Everything, run by `make test-all`: the quick tests; the white-box tests and the program
 # under address and undefined-behaviour sanitizers; both compilers without a warning; the
 # contract again in Python integers; deliberate errors, each of which must show; runs killed
-# at random moments; the matrix of compilers, kernels and machines. An hour or two.
+# at random moments; the matrix of compilers, kernels and machines (matrix.sh says how long that takes).
 cd "$(dirname "$0")/.." || exit 1
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
